@@ -1,0 +1,1 @@
+"""cryptowatcher: watches cryptocurrency prices without ever stopping."""

@@ -1,0 +1,1 @@
+"""One file for each outside thing; adapters never import each other."""

@@ -1,0 +1,1 @@
+"""Where owners are reached."""

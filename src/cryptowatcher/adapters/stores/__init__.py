@@ -1,0 +1,1 @@
+"""Where rules, alerts, deliveries, candles and cursors are kept."""

@@ -1,0 +1,54 @@
+"""Alerts: the durable record of a rule's condition turning true, with ids computed from content."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+Advice = Literal["buy", "sell", "info"]
+AlertKind = Literal["edge", "gap", "already"]
+
+
+def alert_id(*, rule: str, version: int, pair: str, kind: AlertKind, event_time: int) -> str:
+    """The same event always has the same id, and ids sort by time: 11 hex digits of epoch ms, 20 of a hash."""
+    content = "\x1f".join((rule, str(version), pair, kind, str(event_time))).encode()
+    return f"{event_time:011x}-{hashlib.blake2b(content, digest_size=10).hexdigest()}"
+
+
+class Alert(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule's condition turned true for a pair at a position of the journal.
+
+    kind:       `edge`: between two accepted observations; `gap`: somewhere in a stretch that was not
+                observed; `already`: true at the first observation and the rule asked to be told
+    event_time: the source's time of the observation, epoch ms (for `gap` the start of the gap)
+    at:         the journal's time of the record, epoch ms
+    seq:        the position in the journal that proves it
+    value:      what was compared, `constant` what with (fractions, not percent, for `change`)
+    previous:   the value at the observation before, NaN-free: None when it was unknown
+    gap_ms:     how long the pair was not observed before, 0 when it was
+    late:       found while history was back-filled
+    """
+
+    id: str
+    owner: str
+    rule: str
+    rule_name: str
+    version: int
+    pair: str
+    kind: AlertKind
+    event_time: int
+    at: int
+    seq: int
+    condition: str
+    value: float
+    constant: float
+    previous: float | None
+    price: float
+    source: str
+    received_at: int
+    gap_ms: int
+    advice: Advice
+    channels: tuple[str, ...]
+    late: bool = False

@@ -1,0 +1,1 @@
+"""What rules look at: a number for each pair, computed from its observations."""

@@ -1,0 +1,54 @@
+"""Assets and pairs: what is watched, and how it is written.
+
+A pair is written `asset/currency` everywhere (configuration, rules, API paths, tables): `bitcoin/usd`.
+The asset is a CoinGecko id, never a symbol, because symbols are ambiguous.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from cryptowatcher.errors import ConfigError
+
+ALL = "all"
+"""In a rule's list of pairs: every pair that is watched, now and later."""
+
+_PAIR = re.compile(r"[^\s/\x00-\x1f]{1,128}/[a-z0-9-]{1,32}")
+
+
+def check_pair(text: str, *, where: str = "") -> str:
+    """The pair as it is written, or a ConfigError that says how one is written."""
+    if _PAIR.fullmatch(text):
+        return text
+    hint = "write asset/currency with a CoinGecko id, for example bitcoin/usd"
+    raise ConfigError(f"{text!r} is not a pair", where=where, hint=hint)
+
+
+def pair_of(asset: str, currency: str) -> str:
+    """`bitcoin`, `usd` → `bitcoin/usd`."""
+    return f"{asset}/{currency}"
+
+
+class Universe:
+    """The pairs seen so far, each with a column number that never changes while the process lives."""
+
+    def __init__(self, pairs: Iterable[str] = ()) -> None:
+        self.names: list[str] = []
+        self._column: dict[str, int] = {}
+        for pair in pairs:
+            self.column(pair)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __contains__(self, pair: str) -> bool:
+        return pair in self._column
+
+    def column(self, pair: str) -> int:
+        """The column of a pair; a new pair gets the next one."""
+        column = self._column.get(pair)
+        if column is None:
+            column = self._column[pair] = len(self.names)
+            self.names.append(pair)
+        return column

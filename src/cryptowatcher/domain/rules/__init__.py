@@ -1,0 +1,1 @@
+"""Conditions, their compiled form, and the engine that steps them."""

@@ -1,0 +1,114 @@
+"""Rules as their owners write them, and how changes to them are kept: append-only, by position."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+from cryptowatcher.domain.alerts import Advice
+
+LOCAL_OWNER = "local"
+"""The one built-in owner until accounts come."""
+
+Repeat = Literal["once", "every"]
+LifecycleState = Literal["unarmed", "pending", "inside", "done"]
+
+
+class RuleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"for_": "for"}):
+    """What an owner asks for. Durations are text like "30s", "5m", "24h", "7d"; "0s" is none.
+
+    name:    unique for its owner
+    pairs:   "bitcoin/usd", or "all"
+    when:    `price >= 70000`, `change(5m) <= -5%`, `price crosses above 70000`
+    for:     how long the condition must hold, in observed time, before it fires
+    rearm:   how far back the value must go before the rule can fire again, as a fraction of the constant
+    repeat:  `every` edge, or `once` for each pair
+    fire_if_already_true: also fire at the first observation (otherwise that one only arms)
+    """
+
+    name: str
+    pairs: tuple[str, ...]
+    when: str
+    for_: str = "0s"
+    rearm: str = "0.1%"
+    cooldown: str = "0s"
+    repeat: Repeat = "every"
+    fire_if_already_true: bool = False
+    advice: Advice = "info"
+    channels: tuple[str, ...] = ()
+    paused: bool = False
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule as it stands after a change. `version` grows when condition, pairs, `for` or re-arm band change."""
+
+    id: str
+    owner: str
+    version: int
+    spec: RuleSpec
+
+
+class RuleChange(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the append-only list. `rule` is None when the rule was deleted.
+
+    number:   place in the list, from 1
+    head:     the journal's head when it was saved: it counts from there, or from the watch cursor that
+              takes it up, whichever is later
+    saved_at: epoch ms
+    """
+
+    number: int
+    rule_id: str
+    owner: str
+    head: int
+    saved_at: int
+    rule: Rule | None
+
+
+class TakeUp(msgspec.Struct, frozen=True):
+    """A change that watch has taken up: it counts for records after `seq`. Committed with that step."""
+
+    number: int
+    seq: int
+
+
+class Lifecycle(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a rule stands for a pair, when it is not simply armed and waiting (at rest: no row).
+
+    unarmed: nothing known was observed yet · pending: true, `for` is running · inside: has fired or was
+    already true, waits to re-arm · done: a `once` rule that has fired
+    since: event time of the state, epoch ms
+    """
+
+    rule: str
+    version: int
+    pair: str
+    state: LifecycleState
+    since: int
+
+
+class Firing(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule's memory for a pair that survives edits: last firing, and what cooldown held back since."""
+
+    rule: str
+    pair: str
+    last_fired_at: int
+    fired: int
+    suppressed: int
+
+
+def rule_id(owner: str, name: str) -> str:
+    """A rule is its owner and its name: adding it twice is adding it once."""
+    return "r" + hashlib.blake2b(f"{owner}\x1f{name}".encode(), digest_size=6).hexdigest()
+
+
+def next_version(before: Rule | None, spec: RuleSpec) -> int:
+    """Only condition, pairs, `for`, re-arm band and first-observation choice make a new version."""
+    if before is None:
+        return 1
+    old = before.spec
+    same = (old.when, old.pairs, old.for_, old.rearm, old.fire_if_already_true) == (
+        spec.when, spec.pairs, spec.for_, spec.rearm, spec.fire_if_already_true)  # fmt: skip
+    return before.version if same else before.version + 1

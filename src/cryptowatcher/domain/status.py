@@ -1,0 +1,56 @@
+"""What is known of a source, for its owner: can it see, since when not, and why."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+SourceState = Literal["starting", "ok", "limited", "blind"]
+
+
+class BlindPair(msgspec.Struct, frozen=True):
+    """A pair that a source cannot see now: the reason is a stable word, `since` is epoch ms."""
+
+    pair: str
+    reason: str
+    since: int
+
+
+class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One row per source.
+
+    state:  starting (never answered yet) · ok · limited (told to wait; still within `valid_for`) ·
+            blind (no usable answer for longer than observations stay valid)
+    reason: stable word for state, "" when ok; `detail` is the sentence for people
+    pairs:  how many pairs were seen in the last good round; `blind_pairs` the ones that are not
+    """
+
+    source: str
+    state: SourceState
+    reason: str = ""
+    detail: str = ""
+    since: int
+    last_ok_at: int = 0
+    next_call_at: int = 0
+    pairs: int = 0
+    held: int = 0
+    calls_this_minute: int = 0
+    calls_per_minute: int = 0
+    calls_this_month: int = 0
+    calls_per_month: int | None = None
+    blind_pairs: tuple[BlindPair, ...] = ()
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest accepted observation of a pair. Unknown volume or market cap is None. Times are epoch ms."""
+
+    pair: str
+    price: float
+    volume_24h: float | None
+    market_cap: float | None
+    observed_at: int
+    received_at: int
+    valid_until: int
+    source: str
+    seq: int

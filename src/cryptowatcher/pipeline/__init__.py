@@ -1,0 +1,1 @@
+"""The arrows of the drawing: collect, watch, notify, tidy."""

@@ -1,0 +1,1 @@
+"""Shipped for tests and demos: virtual time, fakes, contract suites, a fake CoinGecko."""

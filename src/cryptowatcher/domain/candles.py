@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
+
 import msgspec
 
 
@@ -25,3 +28,34 @@ class Candle(msgspec.Struct, frozen=True, kw_only=True):
     ticks: int
     observed_ms: int
     complete: bool = True
+
+
+def roll_up(candles: Sequence[Candle], interval: int) -> list[Candle]:
+    """Finer candles of one pair, oldest first and not overlapping, as candles of `interval` ms, oldest first.
+
+    The parts may be of different intervals, each of which divides `interval`. The last one is complete only if
+    its parts reach its end: what was not folded yet is not known.
+    """
+    groups = [list(group) for _, group in groupby(candles, key=lambda part: part.start - part.start % interval)]
+    return [_join(parts, interval, over=number < len(groups)) for number, parts in enumerate(groups, 1)]
+
+
+def _join(parts: Sequence[Candle], interval: int, *, over: bool) -> Candle:
+    """One candle from its parts. `over`: a later candle has begun, so no more parts will come."""
+    first, last = parts[0], parts[-1]
+    start = first.start - first.start % interval
+    volumes = [part.volume_24h for part in parts if part.volume_24h is not None]
+    ended = over or last.start + last.interval == start + interval
+    return Candle(
+        pair=first.pair,
+        interval=interval,
+        start=start,
+        open=first.open,
+        high=max(part.high for part in parts),
+        low=min(part.low for part in parts),
+        close=last.close,
+        volume_24h=volumes[-1] if volumes else None,
+        ticks=sum(part.ticks for part in parts),
+        observed_ms=sum(part.observed_ms for part in parts),
+        complete=ended and all(part.complete for part in parts),
+    )

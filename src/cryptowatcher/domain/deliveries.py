@@ -1,12 +1,24 @@
-"""The outbox as a state machine: one alert to one channel; the row is the receipt."""
+"""The outbox as a state machine: one alert to one channel; the row is the receipt.
+
+    queued ───┐              ┌─ after_success ──────────► sent
+              ├─ claim ─► leased ─ after_refusal, give_up ─► given_up
+    retrying ─┘              │
+        ▲─── after_failure ──┘        (the store cancels those of paused and deleted rules: cancelled)
+
+`sent`, `given_up` and `cancelled` are final: nothing here changes such a delivery any more.
+"""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 DeliveryState = Literal["queued", "leased", "retrying", "sent", "given_up", "cancelled"]
+FINAL: Final[frozenset[DeliveryState]] = frozenset({"sent", "given_up", "cancelled"})
+
+_LONGEST_TEXT: Final = 500
+"""Characters of a receipt or an error that are kept: other sides may answer with a whole page."""
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +48,128 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: int = 0
 
 
+class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """When a delivery is tried again, and when not any more. Times are ms.
+
+    The wait after attempt n lies between `first` and min(first * factor ** n, cap), by chance, so that the
+    retries of a storm do not come as a storm. A Retry-After makes it longer, never shorter, up to
+    `longest_retry_after`.
+
+    give_up_after: age (since `created_at`) at which it is given up; it is always tried once
+    late_after:    age from which a message says that it is late
+    """
+
+    first: int = 5_000
+    factor: float = 2.0
+    cap: int = 15 * 60_000
+    longest_retry_after: int = 60 * 60_000
+    give_up_after: int = 24 * 3_600_000
+    late_after: int = 15 * 60_000
+
+
+class ChannelPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """How a channel may be used: a statement of its settings.
+
+    deadline: seconds after which a send that has not ended counts as failed, whatever it is doing
+    at_once:  how many sends may be in flight
+    """
+
+    retry: RetryPolicy = RetryPolicy()
+    deadline: float = 15.0
+    at_once: int = 8
+
+
 def delivery_id(alert: str, channel: str) -> str:
     """The same alert to the same channel is the same delivery."""
     return f"{alert}~{channel}"
+
+
+def after_success(delivery: Delivery, *, now: int, receipt: str) -> Delivery:
+    """The other side accepted it."""
+    if delivery.state in FINAL:
+        return delivery
+    return _finish(delivery, "sent", now=now, attempts=delivery.attempts + 1, receipt=receipt[:_LONGEST_TEXT])
+
+
+def after_refusal(delivery: Delivery, error: str, *, now: int) -> Delivery:
+    """The other side said no, for good."""
+    if delivery.state in FINAL:
+        return delivery
+    words = error[:_LONGEST_TEXT]
+    return _finish(delivery, "given_up", now=now, attempts=delivery.attempts + 1, last_error=words)
+
+
+def after_failure(
+    delivery: Delivery,
+    error: str,
+    *,
+    now: int,
+    retry_after: float | None,
+    jitter: float,
+    policy: RetryPolicy,
+) -> Delivery:
+    """It may or may not have arrived, and may be tried again.
+
+    retry_after: seconds that the other side asked for, None when it named none
+    jitter:      a number by chance, 0 <= jitter < 1
+    Given up when its age has passed, or when the next attempt would come after that.
+    """
+    if delivery.state in FINAL:
+        return delivery
+    attempts = delivery.attempts + 1
+    due_at = now + wait_after(attempts, retry_after=retry_after, jitter=jitter, policy=policy)
+    words = error[:_LONGEST_TEXT]
+    if due_at >= delivery.created_at + policy.give_up_after:
+        return _finish(delivery, "given_up", now=now, attempts=attempts, last_error=words)
+    return msgspec.structs.replace(
+        delivery, state="retrying", attempts=attempts, due_at=due_at, leased_until=0, last_error=words
+    )
+
+
+def give_up(delivery: Delivery, reason: str, *, now: int) -> Delivery:
+    """Nobody will try it (again): without a call."""
+    if delivery.state in FINAL:
+        return delivery
+    return _finish(delivery, "given_up", now=now, attempts=delivery.attempts, last_error=reason[:_LONGEST_TEXT])
+
+
+def put_back(delivery: Delivery) -> Delivery:
+    """Claimed, but no call was made: as it was before, so that another may claim it at once."""
+    if delivery.state in FINAL:
+        return delivery
+    state: DeliveryState = "retrying" if delivery.attempts else "queued"
+    return msgspec.structs.replace(delivery, state=state, leased_until=0)
+
+
+def wait_after(attempts: int, *, retry_after: float | None, jitter: float, policy: RetryPolicy) -> int:
+    """Milliseconds (> 0) between failed attempt number `attempts` and the next one. See RetryPolicy."""
+    steps = min(attempts, 30)  # the cap is reached long before; more steps would overflow a float one day
+    longest = min(policy.first * policy.factor**steps, policy.cap)
+    own = policy.first + jitter * max(longest - policy.first, 0)
+    asked = min((retry_after or 0.0) * 1000, policy.longest_retry_after)
+    return max(round(own), round(asked), 1)
+
+
+def is_too_old(delivery: Delivery, *, now: int, policy: RetryPolicy) -> bool:
+    """Its age has passed. One that was never tried is never too old."""
+    return delivery.attempts > 0 and now >= delivery.created_at + policy.give_up_after
+
+
+def _finish(
+    delivery: Delivery,
+    state: DeliveryState,
+    *,
+    now: int,
+    attempts: int,
+    last_error: str | None = None,
+    receipt: str = "",
+) -> Delivery:
+    return msgspec.structs.replace(
+        delivery,
+        state=state,
+        attempts=attempts,
+        leased_until=0,
+        last_error=delivery.last_error if last_error is None else last_error,
+        receipt=receipt,
+        finished_at=now,
+    )

@@ -1,0 +1,174 @@
+"""How often a source may be asked: calls a minute, credits a month, and a gate that failures shut.
+
+A `Budget` is what is remembered; pure functions move it on. Times are epoch ms (UTC), from the caller.
+
+- Every call counts for the minute. A credit of the month is charged when the answer arrives, and until then
+  the call is `pending`; one that was never settled (a crash) is charged, so a crash never forgets a call.
+- The month's credits are spread evenly over what is left of the month, recomputed from what is left.
+- The gate shuts after a failure, longer each time, and opens with the first good answer.
+- When the wall clock steps back, everything remembered moves back with it: the step neither opens the gate
+  nor keeps it shut for longer than it would have been.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+
+from cryptowatcher.ports import Pace
+
+MINUTE = 60_000
+
+FREE_OF_CHARGE = frozenset(
+    {"rate_limited", "banned", "user_agent", "forbidden", "server_error", "redirected", "unexpected_status"}
+    | {"connect", "dns", "tls", "proxy"}
+)
+"""Failures that surely cost no credit: the other side was not reached, or its status was not 200."""
+
+LASTING = frozenset({"banned", "forbidden", "user_agent"})
+"""Failures that trying again makes worse."""
+
+
+class Budget(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    seen:         the newest wall time this budget knows
+    minute:       when the calls of the last minute began, oldest first
+    started_at:   when the last call began, 0 never
+    round_at:     when the last round began, 0 when the next may begin at once
+    pending:      calls (0 or 1) whose answer is still to come
+    month:        months since year 0 of the month that `used` counts
+    used:         credits charged in that month
+    charged_at:   when the last charged call began, 0 never
+    closed_until: nobody calls before, 0 open
+    closed_by:    the stable word for why, "" open
+    failures:     failures of the same severity in a row
+    """
+
+    seen: int = 0
+    minute: tuple[int, ...] = ()
+    started_at: int = 0
+    round_at: int = 0
+    pending: int = 0
+    month: int = 0
+    used: int = 0
+    charged_at: int = 0
+    closed_until: int = 0
+    closed_by: str = ""
+    failures: int = 0
+
+
+class _Backoff(msgspec.Struct, frozen=True):
+    """Seconds of the first wait, and of the longest that doubling leads to."""
+
+    first: float
+    longest: float
+
+
+_PASSING = _Backoff(5.0, 300.0)
+_LIMITED = _Backoff(60.0, 900.0)
+_LONG = _Backoff(600.0, 3600.0)
+_JITTER = 0.2
+
+
+def at(budget: Budget, now: int) -> Budget:
+    """The budget at this moment: after a step back of the wall clock, or in a new month."""
+    back = budget.seen - now
+    if back > 0:
+        budget = shifted(budget, -back)
+    month = _month(now)
+    if month > budget.month:
+        return msgspec.structs.replace(budget, seen=now, month=month, used=0)
+    # A clock that stepped back into an earlier month must not bring its credits back.
+    return msgspec.structs.replace(budget, seen=now, month=month)
+
+
+def shifted(budget: Budget, step: int) -> Budget:
+    """The same waits on a wall clock that jumped by `step` ms."""
+
+    def moved(time: int) -> int:
+        return max(time + step, 0) if time else 0
+
+    return msgspec.structs.replace(
+        budget,
+        seen=moved(budget.seen),
+        minute=tuple(moved(time) for time in budget.minute),
+        started_at=moved(budget.started_at),
+        round_at=moved(budget.round_at),
+        charged_at=moved(budget.charged_at),
+        closed_until=moved(budget.closed_until),
+    )
+
+
+def next_call_at(budget: Budget, pace: Pace, now: int, *, first: bool = True) -> int:
+    """When the next call may begin: `now` or later. `first`: whether it begins a round."""
+    budget = at(budget, now)
+    times = [now, budget.closed_until, _minute_allows(budget, pace), _month_allows(budget, pace, now)]
+    if first and budget.round_at:
+        times.append(budget.round_at + round(pace.every * 1000))
+    return max(times)
+
+
+def _minute_allows(budget: Budget, pace: Pace) -> int:
+    if len(budget.minute) < pace.per_minute:
+        return 0
+    return budget.minute[-pace.per_minute] + MINUTE
+
+
+def _month_allows(budget: Budget, pace: Pace, now: int) -> int:
+    if pace.per_month is None:
+        return 0
+    end = _month_start(budget.month + 1)
+    left = pace.per_month - budget.used - budget.pending
+    if left <= 0:
+        return end
+    last = budget.started_at if budget.pending else budget.charged_at
+    return min(last + (end - last) // left, end) if last else now
+
+
+def after_call_started(budget: Budget, now: int, *, first: bool = True) -> Budget:
+    """A call begins. To be made durable before it does."""
+    budget = _charge(at(budget, now)) if budget.pending else at(budget, now)
+    recent = tuple(time for time in budget.minute if time > now - MINUTE)
+    return msgspec.structs.replace(
+        budget,
+        minute=(*recent, now),
+        started_at=now,
+        pending=1,
+        round_at=now if first else budget.round_at,
+    )
+
+
+def after_answer(budget: Budget, now: int, *, ok: bool) -> Budget:
+    """An answer with status 200 came, which costs a credit. Only a usable one (`ok`) ends the back-off."""
+    budget = _charge(at(budget, now))
+    if not ok:
+        return budget
+    return msgspec.structs.replace(budget, closed_until=0, closed_by="", failures=0)
+
+
+def after_failure(
+    budget: Budget,
+    reason: str,
+    now: int,
+    *,
+    retry_after: float | None = None,
+    jitter: float = 0.0,
+    refused: bool = False,
+) -> Budget:
+    """The call failed: shut the gate. `retry_after` in seconds as the other side asked, `jitter` in 0..1,
+    `refused` when a person must act. The round may begin again as soon as the gate opens."""
+    budget = at(budget, now)
+    free = refused or reason in FREE_OF_CHARGE
+    budget = msgspec.structs.replace(budget, pending=0) if free else _charge(budget)
+    backoff = _backoff(reason, refused=refused)
+    same = budget.closed_by != "" and _backoff(budget.closed_by, refused=_was_refused(budget)) == backoff
+    failures = budget.failures + 1 if same else 1
+    wait = _wait(backoff, failures, retry_after) * (1 + _JITTER * jitter)
+    return msgspec.structs.replace(
+        budget,
+        closed_until=now + round(wait * 1000),
+        closed_by=reason,
+        failures=failures,
+        round_at=0,
+    )

@@ -1,0 +1,148 @@
+"""Folding observations into candles, all pairs at once, for every interval that is kept.
+
+A candle closes when its pair's next observation lies in a later interval: the pair's own clock decides, so
+nothing depends on when records arrived. What is still forming lives in the checkpoint.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from cryptowatcher.domain.candles import Candle
+from cryptowatcher.domain.intervals import INTERVALS
+from cryptowatcher.domain.ticks import Floats, Ints, TickBatch
+
+_NONE = -1
+_COLUMNS = ("start", "open", "high", "low", "close", "volume", "ticks", "observed")
+
+
+class Forming:
+    """The forming candle of each pair for one interval. `start` is -1 where there is none."""
+
+    def __init__(self, interval: int) -> None:
+        self.interval = interval
+        self.start: Ints = np.zeros(0, np.int64)
+        self.open: Floats = np.zeros(0)
+        self.high: Floats = np.zeros(0)
+        self.low: Floats = np.zeros(0)
+        self.close: Floats = np.zeros(0)
+        self.volume: Floats = np.zeros(0)
+        self.ticks: Ints = np.zeros(0, np.int64)
+        self.observed: Ints = np.zeros(0, np.int64)
+
+    def widen(self, pairs: int) -> None:
+        """Room for this many pairs."""
+        more = pairs - len(self.start)
+        if more <= 0:
+            return
+        for name in _COLUMNS:
+            column = getattr(self, name)
+            fill = _NONE if name == "start" else 0
+            setattr(self, name, np.concatenate([column, np.full(more, fill, column.dtype)]))
+
+    def fold(self, cols: Ints, instant: TickBatch, before: Ints, close: NDArray[np.bool_]) -> Ints:
+        """One newer observation for each of these pairs. Returns the columns whose candle is over; their
+        rows must be taken (`rows`) before `begin` is called.
+
+        before: each pair's observation before, epoch ms; close: whether that one was still valid now
+        """
+        start = instant.observed_at // self.interval * self.interval
+        over = (self.start[cols] != _NONE) & (self.start[cols] != start)
+        # The tail between the last observation inside and the end was observed if the next came in time.
+        tail = np.minimum(self.start[cols] + self.interval, instant.observed_at) - before
+        self.observed[cols] += np.where(over & close, tail, 0)
+        ended: Ints = cols[over]
+        return ended
+
+    def begin(self, cols: Ints, instant: TickBatch, before: Ints, close: NDArray[np.bool_]) -> None:
+        """Put the observations into their candles, beginning new ones where the old are over."""
+        start = instant.observed_at // self.interval * self.interval
+        fresh = self.start[cols] != start
+        price = instant.price
+        self.open[cols] = np.where(fresh, price, self.open[cols])
+        self.high[cols] = np.where(fresh, price, np.maximum(self.high[cols], price))
+        self.low[cols] = np.where(fresh, price, np.minimum(self.low[cols], price))
+        self.close[cols] = price
+        self.volume[cols] = instant.volume
+        self.ticks[cols] = np.where(fresh, 0, self.ticks[cols]) + 1
+        seen = np.where(close, instant.observed_at - np.maximum(before, start), 0)
+        self.observed[cols] = np.where(fresh, 0, self.observed[cols]) + seen
+        self.start[cols] = start
+
+    def rows(self, cols: Ints, names: list[str]) -> list[Candle]:
+        """The candles of these columns as they stand."""
+        columns = [getattr(self, name)[cols].tolist() for name in _COLUMNS]
+        return [
+            Candle(
+                pair=names[col],
+                interval=self.interval,
+                start=start,
+                open=opened,
+                high=high,
+                low=low,
+                close=close,
+                volume_24h=None if volume != volume else volume,
+                ticks=ticks,
+                observed_ms=observed,
+            )
+            for col, start, opened, high, low, close, volume, ticks, observed in zip(
+                cols.tolist(), *columns, strict=True
+            )
+        ]
+
+
+class FoldState(msgspec.Struct, frozen=True):
+    """A fold's columns: for each interval the columns of its forming candles."""
+
+    time: Ints
+    valid_for: Ints
+    forming: list[list[NDArray[Any]]]
+
+
+class CandleFold:
+    """Forming candles of all intervals."""
+
+    def __init__(self) -> None:
+        self._forming = tuple(Forming(interval) for interval in INTERVALS.values())
+        self._time: Ints = np.zeros(0, np.int64)  # each pair's newest observation, 0 for none
+        self._valid_for: Ints = np.zeros(0, np.int64)
+
+    def fold(self, cols: Ints, instant: TickBatch, names: list[str]) -> list[Candle]:
+        """One instant of newer observations with their columns; the candles that are over by it."""
+        self._widen(len(names))
+        before = self._time[cols]
+        close = instant.observed_at - before <= self._valid_for[cols]
+        closed: list[Candle] = []
+        for forming in self._forming:
+            over = forming.fold(cols, instant, before, close)
+            if len(over):
+                closed += forming.rows(over, names)
+            forming.begin(cols, instant, before, close)
+        self._time[cols] = instant.observed_at
+        self._valid_for[cols] = instant.valid_for
+        return closed
+
+    def _widen(self, pairs: int) -> None:
+        more = pairs - len(self._time)
+        if more <= 0:
+            return
+        self._time = np.concatenate([self._time, np.zeros(more, np.int64)])
+        self._valid_for = np.concatenate([self._valid_for, np.zeros(more, np.int64)])
+        for forming in self._forming:
+            forming.widen(pairs)
+
+    def state(self) -> FoldState:
+        """Everything, for a checkpoint."""
+        forming = [[getattr(f, name) for name in _COLUMNS] for f in self._forming]
+        return FoldState(self._time, self._valid_for, forming)
+
+    def restore(self, state: FoldState) -> None:
+        """The opposite of state()."""
+        self._time, self._valid_for = state.time, state.valid_for
+        for forming, columns in zip(self._forming, state.forming, strict=True):
+            for name, column in zip(_COLUMNS, columns, strict=True):
+                setattr(forming, name, column)

@@ -1,0 +1,136 @@
+"""The default words of an alert. Plain functions: no template, nothing that a user typed is ever executed."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.deliveries import RetryPolicy
+
+_PRICE_DIGITS: Final = 6
+_PERCENT_DIGITS: Final = 3
+
+
+class AlertText(msgspec.Struct, frozen=True):
+    """A title of one line and a body of some, one sentence a line."""
+
+    title: str
+    body: str
+
+    def one_line(self) -> str:
+        return f"{self.title} | {self.body.replace(chr(10), ' ')}"
+
+
+def alert_text(alert: Alert, *, now: int, late_after: int = RetryPolicy().late_after) -> AlertText:
+    """What a person should read when the alert is sent at `now` (epoch ms). It says that it is late when it
+    is older than `late_after` (ms)."""
+    advice = "" if alert.advice == "info" else f"{alert.advice.capitalize()}: "
+    title = f"{advice}{plain(alert.pair)} {_value(alert, alert.value)} ({plain(alert.rule_name)})"
+    body = (*_what(alert), *_why(alert), *_caveats(alert, now, late_after), _origin(alert))
+    return AlertText(title, "\n".join(body))
+
+
+def show_price(price: float) -> str:
+    """Six significant digits, and never fewer than stand before the point: `67,123.4`, `0.00123457`,
+    `2.02027e-10`, `1,234,568`."""
+    return _significant(price, _PRICE_DIGITS)
+
+
+def show_percent(fraction: float) -> str:
+    """A change as a signed percentage with three significant digits: -0.05234 → `-5.23%`."""
+    text = _significant(fraction * 100, _PERCENT_DIGITS)
+    return f"+{text}%" if fraction > 0 else f"{text}%"
+
+
+def show_time(ms: int) -> str:
+    """Epoch ms → `2024-08-05 06:15:00 UTC`."""
+    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def show_span(ms: int) -> tuple[int, str]:
+    """A stretch of time as a number and the unit that suits it: 2,220,000 → (37, "minute")."""
+    for unit, size in (("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000)):
+        if ms >= 2 * size:
+            return round(ms / size), unit
+    return round(ms / 1000), "second"
+
+
+def observed_at(alert: Alert) -> int:
+    """When the observation that proves it was made, epoch ms: for a gap, where the gap ended."""
+    return alert.event_time + alert.gap_ms if alert.kind == "gap" else alert.event_time
+
+
+def plain(text: str) -> str:
+    """In one line, and nothing in it that could steer a terminal or turn the direction of writing."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def _significant(number: float, digits: int) -> str:
+    if not math.isfinite(number):
+        return "unknown"
+    size = abs(number)
+    if size != 0 and not 1e-6 <= size < 1e15:
+        return f"{number:.{digits}g}".replace("e-0", "e-").replace("e+", "e")
+    whole = 1 if size < 1 else math.floor(math.log10(size)) + 1
+    leading_zeros = 0 if size == 0 or size >= 1 else -math.floor(math.log10(size)) - 1
+    decimals = max(digits - whole + leading_zeros + (size < 1), 0)
+    text = f"{number:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _value(alert: Alert, value: float) -> str:
+    """A price with its currency, or a change in percent."""
+    if _is_change(alert):
+        return show_percent(value)
+    return f"{show_price(value)} {_currency(alert)}"
+
+
+def _is_change(alert: Alert) -> bool:
+    return alert.condition.lstrip().startswith("change")
+
+
+def _currency(alert: Alert) -> str:
+    return plain(alert.pair.rpartition("/")[2])
+
+
+def _what(alert: Alert) -> list[str]:
+    before = "" if alert.previous is None else f", before {_value(alert, alert.previous)}"
+    lines = [f"{plain(alert.condition)}: now {_value(alert, alert.value)}{before}."]
+    if _is_change(alert):
+        lines.append(f"Price {show_price(alert.price)} {_currency(alert)}.")
+    if alert.advice != "info":
+        lines.append(f"Advice: {alert.advice}.")
+    return lines
+
+
+def _why(alert: Alert) -> list[str]:
+    lines = [f"Observed {show_time(observed_at(alert))} by {plain(alert.source)}."]
+    number, unit = show_span(alert.gap_ms)
+    if alert.kind == "gap":
+        lines.append(f"Crossed some time in a {number}-{unit} gap that began {show_time(alert.event_time)}.")
+    elif alert.gap_ms:
+        lines.append(f"Before that the pair was not observed for {_counted(number, unit)}.")
+    if alert.kind == "already":
+        lines.append("It was already true at the first observation.")
+    return lines
+
+
+def _caveats(alert: Alert, now: int, late_after: int) -> list[str]:
+    lines = ["Late: found while history was filled in."] if alert.late else []
+    age = now - observed_at(alert)
+    if age >= late_after:
+        lines.append(f"Late: sent {_counted(*show_span(age))} after it was observed.")
+    return lines
+
+
+def _counted(number: int, unit: str) -> str:
+    return f"{number:,} {unit}{'' if number == 1 else 's'}"
+
+
+def _origin(alert: Alert) -> str:
+    # The short id lets a reader recognise a message that a crash made come twice.
+    return f'Rule "{plain(alert.rule_name)}", alert {alert.id.rpartition("-")[2][:8]}.'

@@ -1,0 +1,140 @@
+"""Watching, as a deterministic function of (journal, rules): records in, effects out.
+
+Live, catching up after a crash, replay and the test of a rule on history are this one class on different
+stretches of the log.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import msgspec
+
+from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.candles import Candle
+from cryptowatcher.domain.checkpoints import decode, encode
+from cryptowatcher.domain.folding import CandleFold, FoldState
+from cryptowatcher.domain.records import Record, Ticks, Verdict
+from cryptowatcher.domain.rules.engine import Engine, EngineState
+from cryptowatcher.domain.rules.model import Firing, Lifecycle, RuleChange, TakeUp
+from cryptowatcher.domain.status import Price
+from cryptowatcher.domain.ticks import Ints, TickBatch
+
+
+class Effects(msgspec.Struct, frozen=True, kw_only=True):
+    """What the records since the last call of `effects()` changed outside the engine."""
+
+    alerts: Sequence[Alert]
+    candles: Sequence[Candle]
+    prices: Sequence[Price]
+    lifecycle: Sequence[Lifecycle]
+    at_rest: Sequence[tuple[str, str]]
+    firings: Sequence[Firing]
+    take_ups: Sequence[TakeUp]
+
+
+class WatcherState(msgspec.Struct, frozen=True):
+    """What a checkpoint holds."""
+
+    engine: EngineState
+    candles: FoldState | None
+
+
+CHECKPOINT_SCHEMA = 1
+"""A checkpoint of another schema is passed over, and the journal is read from its beginning instead."""
+
+
+class Watcher:
+    """Feed it rule changes with the position they count from, then records in order."""
+
+    def __init__(self, *, candles: bool = True) -> None:
+        self.engine = Engine()
+        self._candles = CandleFold() if candles else None
+        self._changes: deque[tuple[int, RuleChange]] = deque()
+        self._alerts: list[Alert] = []
+        self._closed: list[Candle] = []
+        self._newest: dict[int, Price] = {}
+        self._taken: list[TakeUp] = []
+
+    @property
+    def urgent(self) -> bool:
+        """Whether there are effects that must be committed at once: alerts, standings, firings, take-ups."""
+        return bool(self._alerts or self._taken or self.engine.changed)
+
+    def take_up(self, change: RuleChange, seq: int) -> None:
+        """This change counts for records after `seq`. Changes come in order of their numbers."""
+        floor = self._changes[-1][0] if self._changes else 0
+        self._changes.append((max(seq, floor), change))
+
+    def step(self, record: Record) -> None:
+        """One record: rule changes that are due, then its instants."""
+        self.apply_changes(before=record.seq)
+        body = record.body
+        if isinstance(body, Ticks) or (isinstance(body, Verdict) and body.accepted):
+            for instant in body.batch.instants():
+                self._step(instant, seq=record.seq, at=record.at)
+
+    def apply_changes(self, *, before: int) -> None:
+        """Apply the changes that count for a record with this sequence number."""
+        while self._changes and self._changes[0][0] < before:
+            seq, change = self._changes.popleft()
+            self.engine.apply(change)
+            self._taken.append(TakeUp(change.number, seq))
+
+    def _step(self, instant: TickBatch, *, seq: int, at: int) -> None:
+        alerts, counted, cols = self.engine.step(instant, seq=seq, at=at)
+        self._alerts += alerts
+        if self._candles is None or not len(cols):
+            return
+        self._closed += self._candles.fold(cols, counted, self.engine.universe.names)
+        self._note_prices(counted, cols, seq)
+
+    def _note_prices(self, instant: TickBatch, cols: Ints, seq: int) -> None:
+        names = self.engine.universe.names
+        rows = zip(
+            cols.tolist(),
+            instant.price.tolist(),
+            instant.volume.tolist(),
+            instant.market_cap.tolist(),
+            instant.observed_at.tolist(),
+            strict=True,
+        )
+        for col, price, volume, cap, observed_at in rows:
+            self._newest[col] = Price(
+                pair=names[col],
+                price=price,
+                volume_24h=None if volume != volume else volume,
+                market_cap=None if cap != cap else cap,
+                observed_at=observed_at,
+                received_at=instant.received_at,
+                valid_until=observed_at + instant.valid_for,
+                source=instant.source,
+                seq=seq,
+            )
+
+    def effects(self) -> Effects:
+        """What happened since the last call; forgets it."""
+        lifecycle, at_rest, firings = self.engine.changes()
+        effects = Effects(
+            alerts=self._alerts,
+            candles=self._closed,
+            prices=[self._newest[col] for col in sorted(self._newest)],
+            lifecycle=lifecycle,
+            at_rest=at_rest,
+            firings=firings,
+            take_ups=self._taken,
+        )
+        self._alerts, self._closed, self._newest, self._taken = [], [], {}, []
+        return effects
+
+    def state(self) -> bytes:
+        """A checkpoint: all that later steps depend on. Take it right after effects() was committed."""
+        return encode(WatcherState(self.engine.state(), self._candles.state() if self._candles else None))
+
+    def restore(self, state: bytes) -> None:
+        """Into a fresh watcher."""
+        kept = decode(state, WatcherState)
+        self.engine.restore(kept.engine)
+        if self._candles is not None and kept.candles is not None:
+            self._candles.restore(kept.candles)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from random import Random
 from typing import Protocol, TypeVar
 
@@ -156,6 +156,10 @@ class Journal(Protocol):
         """The highest draft number this writer has appended, 0 if none."""
         ...
 
+    async def renew(self) -> None:
+        """Take a new id: what cursors of the old id mean is not what stands here (a restored older copy)."""
+        ...
+
     async def trim(self, upto: int) -> None:
         """Forget records with seq <= upto. The head stays known."""
         ...
@@ -227,18 +231,29 @@ class WatchTx(Protocol):
 class OutboxTx(Protocol):
     """What notify does inside a transaction."""
 
-    def claim(self, *, now: int, holder: str, lease: int, limit: int) -> list[tuple[Delivery, Alert]]:
+    def claim(
+        self,
+        *,
+        now: int,
+        holder: str,
+        lease: int,
+        limit: int,
+        only: Collection[str] | None = None,
+        skip: Collection[str] = (),
+    ) -> list[tuple[Delivery, Alert]]:
         """Lease due deliveries in (due_at, id) order: queued or retrying ones whose time has come, and leased
         ones whose lease has run out. They are invisible to other claims until `now + lease`. Two concurrent
-        claims never return the same one. Deliveries of deleted or paused rules are cancelled instead."""
+        claims never return the same one. Deliveries of deleted or paused rules are cancelled instead.
+        `only` these channels and not those in `skip`: so that one slow channel never stands before another."""
         ...
 
     def settle(self, deliveries: Sequence[Delivery]) -> None:
         """Replace rows that are still leased to the delivery's holder; others stay as they are."""
         ...
 
-    def next_due(self) -> int | None:
-        """When the earliest unfinished delivery is due (a leased one: when its lease ends). None: nothing."""
+    def next_due(self, only: Collection[str] | None = None, skip: Collection[str] = ()) -> int | None:
+        """When the earliest unfinished delivery is due (a leased one: when its lease ends), among the channels
+        in `only` and not in `skip`. None: nothing."""
         ...
 
 

@@ -13,12 +13,14 @@ A `Budget` is what is remembered; pure functions move it on. Times are epoch ms 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Literal, Protocol
 
 import msgspec
 
-from cryptowatcher.ports import Pace
-
 MINUTE = 60_000
+
+Severity = Literal["", "passing", "limited", "lasting"]
+"""How long failures of a kind last: a hiccup · too many calls · a ban, or something a person must change."""
 
 FREE_OF_CHARGE = frozenset(
     {"rate_limited", "banned", "user_agent", "forbidden", "server_error", "redirected", "unexpected_status"}
@@ -28,6 +30,19 @@ FREE_OF_CHARGE = frozenset(
 
 LASTING = frozenset({"banned", "forbidden", "user_agent"})
 """Failures that trying again makes worse."""
+
+
+class Allowance(Protocol):
+    """What a source allows and its owner wishes: see ports.Pace."""
+
+    @property
+    def every(self) -> float: ...
+
+    @property
+    def per_minute(self) -> int: ...
+
+    @property
+    def per_month(self) -> int | None: ...
 
 
 class Budget(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +57,8 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     charged_at:   when the last charged call began, 0 never
     closed_until: nobody calls before, 0 open
     closed_by:    the stable word for why, "" open
-    failures:     failures of the same severity in a row
+    severity:     of that reason
+    failures:     failures of this severity in a row
     """
 
     seen: int = 0
@@ -55,6 +71,7 @@ class Budget(msgspec.Struct, frozen=True, kw_only=True):
     charged_at: int = 0
     closed_until: int = 0
     closed_by: str = ""
+    severity: Severity = ""
     failures: int = 0
 
 
@@ -65,9 +82,11 @@ class _Backoff(msgspec.Struct, frozen=True):
     longest: float
 
 
-_PASSING = _Backoff(5.0, 300.0)
-_LIMITED = _Backoff(60.0, 900.0)
-_LONG = _Backoff(600.0, 3600.0)
+_BACKOFF: dict[Severity, _Backoff] = {
+    "passing": _Backoff(5.0, 300.0),
+    "limited": _Backoff(60.0, 900.0),
+    "lasting": _Backoff(600.0, 3600.0),
+}
 _JITTER = 0.2
 
 
@@ -100,7 +119,7 @@ def shifted(budget: Budget, step: int) -> Budget:
     )
 
 
-def next_call_at(budget: Budget, pace: Pace, now: int, *, first: bool = True) -> int:
+def next_call_at(budget: Budget, pace: Allowance, now: int, *, first: bool = True) -> int:
     """When the next call may begin: `now` or later. `first`: whether it begins a round."""
     budget = at(budget, now)
     times = [now, budget.closed_until, _minute_allows(budget, pace), _month_allows(budget, pace, now)]
@@ -109,13 +128,13 @@ def next_call_at(budget: Budget, pace: Pace, now: int, *, first: bool = True) ->
     return max(times)
 
 
-def _minute_allows(budget: Budget, pace: Pace) -> int:
+def _minute_allows(budget: Budget, pace: Allowance) -> int:
     if len(budget.minute) < pace.per_minute:
         return 0
     return budget.minute[-pace.per_minute] + MINUTE
 
 
-def _month_allows(budget: Budget, pace: Pace, now: int) -> int:
+def _month_allows(budget: Budget, pace: Allowance, now: int) -> int:
     if pace.per_month is None:
         return 0
     end = _month_start(budget.month + 1)
@@ -128,7 +147,7 @@ def _month_allows(budget: Budget, pace: Pace, now: int) -> int:
 
 def after_call_started(budget: Budget, now: int, *, first: bool = True) -> Budget:
     """A call begins. To be made durable before it does."""
-    budget = _charge(at(budget, now)) if budget.pending else at(budget, now)
+    budget = _charge(at(budget, now))
     recent = tuple(time for time in budget.minute if time > now - MINUTE)
     return msgspec.structs.replace(
         budget,
@@ -144,7 +163,7 @@ def after_answer(budget: Budget, now: int, *, ok: bool) -> Budget:
     budget = _charge(at(budget, now))
     if not ok:
         return budget
-    return msgspec.structs.replace(budget, closed_until=0, closed_by="", failures=0)
+    return msgspec.structs.replace(budget, closed_until=0, closed_by="", severity="", failures=0)
 
 
 def after_failure(
@@ -161,14 +180,50 @@ def after_failure(
     budget = at(budget, now)
     free = refused or reason in FREE_OF_CHARGE
     budget = msgspec.structs.replace(budget, pending=0) if free else _charge(budget)
-    backoff = _backoff(reason, refused=refused)
-    same = budget.closed_by != "" and _backoff(budget.closed_by, refused=_was_refused(budget)) == backoff
-    failures = budget.failures + 1 if same else 1
-    wait = _wait(backoff, failures, retry_after) * (1 + _JITTER * jitter)
+    severity = _severity(reason, refused=refused)
+    failures = budget.failures + 1 if severity == budget.severity else 1
+    wait = _wait(severity, failures, retry_after) * (1 + _JITTER * jitter)
     return msgspec.structs.replace(
         budget,
         closed_until=now + round(wait * 1000),
         closed_by=reason,
+        severity=severity,
         failures=failures,
         round_at=0,
     )
+
+
+def _severity(reason: str, *, refused: bool) -> Severity:
+    if refused or reason in LASTING:
+        return "lasting"
+    return "limited" if reason == "rate_limited" else "passing"
+
+
+def _wait(severity: Severity, failures: int, asked: float | None) -> float:
+    """Seconds. Whoever is told to wait waits that long, and never less than after a hiccup: a server that
+    goes on answering `Retry-After: 0` is not asked faster and faster."""
+    if asked is None:
+        return _doubled(_BACKOFF[severity], failures)
+    least = _BACKOFF["lasting" if severity == "lasting" else "passing"]
+    return max(asked, _doubled(least, failures))
+
+
+def _doubled(backoff: _Backoff, failures: int) -> float:
+    return min(backoff.first * 2.0 ** min(failures - 1, 32), backoff.longest)
+
+
+def _charge(budget: Budget) -> Budget:
+    """The pending call, if any, costs its credit."""
+    if not budget.pending:
+        return budget
+    used = budget.used + budget.pending
+    return msgspec.structs.replace(budget, used=used, charged_at=budget.started_at, pending=0)
+
+
+def _month(time: int) -> int:
+    date = datetime.fromtimestamp(time / 1000, UTC)
+    return date.year * 12 + date.month - 1
+
+
+def _month_start(month: int) -> int:
+    return round(datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC).timestamp() * 1000)

@@ -1,4 +1,4 @@
-"""Frozen types with NumPy columns, to bytes and back: for checkpoints, read only by the program that wrote them."""
+"""Frozen types with NumPy columns, to bytes and back: checkpoints, read only by the program that wrote them."""
 
 from __future__ import annotations
 

@@ -9,11 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cryptowatcher.errors import ConfigError
 
 ALL = "all"
 """In a rule's list of pairs: every pair that is watched, now and later."""
 
+_TABLES = 64
 _PAIR = re.compile(r"[^\s/\x00-\x1f]{1,128}/[a-z0-9-]{1,32}")
 
 
@@ -36,6 +40,7 @@ class Universe:
     def __init__(self, pairs: Iterable[str] = ()) -> None:
         self.names: list[str] = []
         self._column: dict[str, int] = {}
+        self._tables: dict[tuple[str, ...], NDArray[np.int64]] = {}
         for pair in pairs:
             self.column(pair)
 
@@ -52,3 +57,13 @@ class Universe:
             column = self._column[pair] = len(self.names)
             self.names.append(pair)
         return column
+
+    def columns(self, pairs: tuple[str, ...]) -> NDArray[np.int64]:
+        """The columns of a table of names. The same tables come again and again, so the newest are kept."""
+        columns = self._tables.get(pairs)
+        if columns is None:
+            if len(self._tables) >= _TABLES:
+                self._tables.clear()
+            columns = np.asarray([self.column(pair) for pair in pairs], np.int64)
+            self._tables[pairs] = columns
+        return columns

@@ -73,11 +73,11 @@ def _significant(number: float, digits: int) -> str:
     if not math.isfinite(number):
         return "unknown"
     size = abs(number)
-    if size != 0 and not 1e-6 <= size < 1e15:
+    if size == 0:
+        return "0"
+    if not 1e-6 <= size < 1e15:
         return f"{number:.{digits}g}".replace("e-0", "e-").replace("e+", "e")
-    whole = 1 if size < 1 else math.floor(math.log10(size)) + 1
-    leading_zeros = 0 if size == 0 or size >= 1 else -math.floor(math.log10(size)) - 1
-    decimals = max(digits - whole + leading_zeros + (size < 1), 0)
+    decimals = max(digits - 1 - math.floor(math.log10(size)), 0)
     text = f"{number:,.{decimals}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 

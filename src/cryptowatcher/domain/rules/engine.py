@@ -9,6 +9,8 @@ no value depends on when a feature was first asked for.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 import numpy as np
 
@@ -120,6 +122,21 @@ class Engine:
             # Nobody reads it: forget it, so that a later rule finds what a fresh process would find.
             del self._watched[rule.feature]
 
+    def remember(self, firings: Iterable[Firing], lifecycle: Iterable[Lifecycle]) -> None:
+        """What rules keep when the journal they lived in is gone: last firings, and that `once` is done."""
+        for firing in firings:
+            self._firings[firing.rule, self.universe.column(firing.pair)] = firing
+        self._widen()
+        for row in lifecycle:
+            slot = self._slot.get(row.rule)
+            if row.state != "done" or slot is None or self._at(slot).rule.version != row.version:
+                continue
+            col = self.universe.column(row.pair)
+            self._stand(slot, col, Standing("done", row.since))
+            watched = self._watched.get(self._at(slot).feature)
+            if watched is not None:
+                watched.arm(slot, col)
+
     def _at(self, slot: int) -> CompiledRule:
         rule = self._rules[slot]
         assert rule is not None, "a slot in use has a rule"
@@ -152,7 +169,7 @@ class Engine:
 
         Observations that are not newer than what is known of their pair are passed over.
         """
-        cols = np.asarray([self.universe.column(pair) for pair in instant.pairs], np.int64)[instant.pair]
+        cols = self.universe.columns(instant.pairs)[instant.pair]
         self._widen()
         newer = self.history.newer(cols, instant.observed_at)
         if not newer.all():

@@ -1,0 +1,199 @@
+"""watch: follow the journal, step the rules, and commit all effects of a stretch with the cursor.
+
+The order, which is the promise:
+1. read records; 2. look for rule changes (after the read: a change that is not seen yet was saved when the
+head was at or beyond these records, so it counts after them); 3. step; 4. one store transaction: alerts,
+deliveries, standings, firings, closed candles, prices, take-ups, and the cursor, if it still is where we left
+it; 5. wake notify. A crash before 4 repeats all, a crash after 4 nothing: ids come from content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.deliveries import Delivery, delivery_id
+from cryptowatcher.domain.records import Draft, Gap, Record
+from cryptowatcher.domain.rules.model import Firing, Lifecycle, RuleChange, TakeUp
+from cryptowatcher.domain.watcher import CHECKPOINT_SCHEMA, Watcher
+from cryptowatcher.ports import Clock, Cursor, Journal, Step, Store, Trimmed, Tx
+
+CHUNK = 256
+"""Records stepped before a commit while catching up."""
+COMMIT_EVERY = 1.0
+CHECKPOINT_EVERY = 60.0
+
+log = structlog.get_logger()
+
+
+class Watch:
+    """The one watcher of a journal. `run` goes on until cancelled; ports.Fenced ends the process."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        store: Store,
+        clock: Clock,
+        *,
+        channels: Sequence[str],
+        committed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`channels`: where alerts go whose rule names none. `committed`: called after deliveries were queued."""
+        self._journal = journal
+        self._store = store
+        self._clock = clock
+        self._channels = tuple(channels)
+        self._committed = committed
+        self._watcher = Watcher()
+        self._epoch = 0
+        self._cursor: Cursor | None = None  # as committed
+        self._reached = Cursor(journal.id, 0, 0)  # as stepped
+        self._last_change = 0
+        self._committed_at = self._checkpoint_at = clock.monotonic()
+
+    async def run(self) -> None:
+        """Recover, then follow the journal for ever."""
+        await self.recover()
+        while True:
+            if not await self.advance():
+                await self._journal.wait(self._reached.seq)
+
+    async def recover(self) -> None:
+        """Take the role over and stand where the last watcher stood."""
+        self._epoch = await self._store.run(lambda tx: tx.new_epoch("watch"))
+        self._cursor = await self._store.run(lambda tx: tx.cursor())
+        if self._cursor is not None and not await self._same_journal(self._cursor):
+            await self._begin_anew()
+        elif self._cursor is not None:
+            await self._replay(self._cursor)
+
+    async def _same_journal(self, cursor: Cursor) -> bool:
+        """Whether the cursor means a place in this journal."""
+        head = await self._journal.head()
+        if cursor.journal == self._journal.id and head < cursor.seq:
+            await self._journal.renew()
+        return cursor.journal == self._journal.id
+
+    async def _begin_anew(self) -> None:
+        """Another journal: what was seen before is gone. Rules begin again unarmed; firings are kept."""
+        log.warning("the journal was replaced", had=self._cursor and self._cursor.journal, has=self._journal.id)
+        number = await self._journal.last_number("watch") + 1
+        await self._journal.append([Draft("watch", number, Gap("the journal was restored or recreated"))])
+        self._reached = Cursor(self._journal.id, 0, 0)
+
+        def load(tx: Tx) -> tuple[list[RuleChange], list[Firing], list[Lifecycle]]:
+            return tx.rule_changes(0), tx.firings(), tx.lifecycle()
+
+        changes, firings, lifecycle = await self._store.run(load)
+        for change in changes:
+            self._watcher.take_up(change, 0)
+            self._last_change = change.number
+        self._watcher.apply_changes(before=1)
+        self._watcher.engine.remember(firings, lifecycle)
+
+    async def _replay(self, cursor: Cursor) -> None:
+        """Load the newest checkpoint and step from there to the cursor without effects."""
+
+        def load(tx: Tx) -> tuple[tuple[Cursor, bytes] | None, list[RuleChange], list[TakeUp]]:
+            found = tx.checkpoint(cursor.journal, CHECKPOINT_SCHEMA, cursor.seq)
+            return found, tx.rule_changes(0), tx.take_ups()
+
+        found, changes, take_ups = await self._store.run(load)
+        start = 0
+        if found is not None:
+            start = found[0].seq
+            self._watcher.restore(found[1])
+        by_number = {change.number: change for change in changes}
+        for taken in take_ups:
+            self._last_change = max(self._last_change, taken.number)
+            if found is None or taken.seq >= start:
+                self._watcher.take_up(by_number[taken.number], taken.seq)
+        replayed = 0
+        position = start
+        while position < cursor.seq:
+            records = await self._read(position, cursor.seq - position)
+            for record in records:
+                self._watcher.step(record)
+            position = records[-1].seq
+            replayed += len(records)
+            self._watcher.effects()
+        self._watcher.effects()
+        self._reached = cursor
+        log.info("watch recovered", cursor=cursor.seq, checkpoint=start, replayed=replayed)
+
+    async def _read(self, after: int, limit: int) -> Sequence[Record]:
+        try:
+            return await self._journal.read(after, min(limit, CHUNK))
+        except Trimmed as gone:
+            log.warning("journal records are gone", wanted=after + 1, oldest=gone.oldest)
+            return await self._journal.read(gone.oldest - 1, min(limit, CHUNK))
+
+    async def advance(self) -> bool:
+        """One stretch of the journal: read, look for rule changes, step, commit if due. False at the head."""
+        records = await self._read(self._reached.seq, CHUNK)
+        if not records:
+            return False
+        await self._look_for_changes()
+        for record in records:
+            self._watcher.step(record)
+        last = records[-1]
+        self._reached = Cursor(self._journal.id, last.seq, last.at)
+        if self._watcher.urgent or self._clock.monotonic() - self._committed_at >= COMMIT_EVERY:
+            await self._commit()
+        return True
+
+    async def _look_for_changes(self) -> None:
+        after = self._last_change
+        for change in await self._store.run(lambda tx: tx.rule_changes(after)):
+            self._watcher.take_up(change, max(change.head, self._reached.seq))
+            self._last_change = change.number
+
+    async def _commit(self) -> None:
+        effects = self._watcher.effects()
+        deliveries = [delivery for alert in effects.alerts for delivery in self._deliveries(alert)]
+        step = Step(
+            cursor=self._reached,
+            alerts=effects.alerts,
+            deliveries=deliveries,
+            lifecycle=effects.lifecycle,
+            at_rest=effects.at_rest,
+            firings=effects.firings,
+            candles=effects.candles,
+            prices=effects.prices,
+            take_ups=effects.take_ups,
+        )
+        before, epoch = self._cursor, self._epoch
+        await self._store.run(lambda tx: tx.commit_step(step, epoch=epoch, before=before))
+        self._cursor = step.cursor
+        self._committed_at = self._clock.monotonic()
+        for alert in effects.alerts:
+            log.info("alert", alert=alert.id, rule=alert.rule_name, pair=alert.pair, seq=alert.seq)
+        if deliveries:
+            self._committed()
+        if self._committed_at - self._checkpoint_at >= CHECKPOINT_EVERY:
+            await self.checkpoint()
+
+    def _deliveries(self, alert: Alert) -> list[Delivery]:
+        return [
+            Delivery(
+                id=delivery_id(alert.id, channel),
+                alert=alert.id,
+                owner=alert.owner,
+                rule=alert.rule,
+                channel=channel,
+                created_at=alert.at,
+                due_at=alert.at,
+            )
+            for channel in alert.channels or self._channels
+        ]
+
+    async def checkpoint(self) -> None:
+        """Keep the state at the cursor, so that a restart reads only what came after."""
+        cursor = self._cursor
+        if cursor is None or cursor != self._reached:
+            return
+        state = self._watcher.state()
+        await self._store.run(lambda tx: tx.save_checkpoint(cursor, CHECKPOINT_SCHEMA, state))
+        self._checkpoint_at = self._clock.monotonic()

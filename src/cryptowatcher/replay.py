@@ -1,0 +1,156 @@
+"""Recorded candles through the very same watcher, at full speed: which alerts would have been sent.
+
+A candle counts as one observation: its close, at the time the candle ends. Observations stay valid for three
+intervals. Files are Parquet with columns `ts` (candle begin: UTC datetime or epoch ms) and `close`, optionally
+`volume`, and optionally `symbol` or `pair` where one file holds several pairs; a file without one is a single
+pair, named after its file.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.pairs import pair_of
+from cryptowatcher.domain.records import Record, Ticks
+from cryptowatcher.domain.rules.language import check_spec
+from cryptowatcher.domain.rules.model import LOCAL_OWNER, Rule, RuleChange, RuleSpec, rule_id
+from cryptowatcher.domain.ticks import Ints, TickBatch
+from cryptowatcher.domain.watcher import Watcher
+from cryptowatcher.errors import ConfigError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+VALID_INTERVALS = 3
+_QUOTED = "^(.+)(usdt|usdc|fdusd|busd|usd|eur|btc|eth)$"
+
+
+class ReplayResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a replay gave. `seconds` is the time spent stepping, without reading the files."""
+
+    alerts: tuple[Alert, ...]
+    ticks: int
+    pairs: int
+    seconds: float
+    first: int
+    last: int
+
+
+def replay(
+    files: Sequence[Path],
+    rules: Sequence[RuleSpec],
+    *,
+    progress: Callable[[int, int], None] | None = None,
+    pair: str | None = None,
+) -> ReplayResult:
+    """Run these rules over these files. Raises ConfigError for a rule or a file that cannot be used.
+
+    pair: what the pair of files without a column for it is called
+    """
+    batch = read_candles(files, pair=pair)
+    watcher = Watcher(candles=False)
+    for number, spec in enumerate(rules, start=1):
+        check_spec(spec)
+        rule = Rule(id=rule_id(LOCAL_OWNER, spec.name), owner=LOCAL_OWNER, version=1, spec=spec)
+        change = RuleChange(number=number, rule_id=rule.id, owner=LOCAL_OWNER, head=0, saved_at=0, rule=rule)
+        watcher.take_up(change, 0)
+    alerts: list[Alert] = []
+    done, started = 0, time.perf_counter()
+    for record in records(batch):
+        watcher.step(record)
+        alerts += watcher.effects().alerts
+        assert isinstance(record.body, Ticks)
+        done += len(record.body.batch)
+        if progress is not None:
+            progress(done, len(batch))
+    return ReplayResult(
+        alerts=tuple(alerts),
+        ticks=len(batch),
+        pairs=len(batch.pairs),
+        seconds=time.perf_counter() - started,
+        first=int(batch.observed_at.min(initial=0)),
+        last=int(batch.observed_at.max(initial=0)),
+    )
+
+
+def records(batch: TickBatch) -> Iterator[Record]:
+    """A long batch as a journal whose time is that of the observations: a record for each instant."""
+    for number, instant in enumerate(batch.instants(), start=1):
+        at = int(instant.observed_at[0])
+        yield Record(seq=number, at=at, writer="replay", number=number, body=Ticks(instant))
+
+
+def read_candles(files: Sequence[Path], *, pair: str | None = None) -> TickBatch:
+    """All files as one batch: an instant for each moment at which candles end."""
+    import polars as pl
+
+    if not files:
+        raise ConfigError("there is no file to replay")
+    frames = [_read(path, pair) for path in files]
+    table = pl.concat(frames).sort("at", "pair").unique(["at", "pair"], keep="last", maintain_order=True)
+    names = table["pair"].unique().sort()
+    number = dict(zip(names.to_list(), range(len(names)), strict=True))
+    at: Ints = table["at"].to_numpy().astype(np.int64)
+    interval = int(table["interval"].max() or 0)  # type: ignore[arg-type]  # an integer column
+    return TickBatch(
+        source="replay",
+        pairs=tuple(names.to_list()),
+        pair=table["pair"].replace_strict(number, return_dtype=pl.Int64).to_numpy().astype(np.int64),
+        price=table["close"].to_numpy().astype(np.float64),
+        volume=np.full(len(table), np.nan),
+        market_cap=np.full(len(table), np.nan),
+        observed_at=at,
+        starts=np.concatenate([[0], np.flatnonzero(np.diff(at)) + 1]).astype(np.int64),
+        received_at=int(at[-1]),
+        valid_for=VALID_INTERVALS * interval,
+    )
+
+
+def _read(path: Path, pair: str | None) -> pl.DataFrame:
+    """One file as (at, pair, close, interval); rows without a usable close are left out."""
+    import polars as pl
+
+    try:
+        table = pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        hint = "replay reads Parquet files of candles"
+        raise ConfigError(f"cannot be read: {error}".splitlines()[0], where=str(path), hint=hint) from None
+    missing = [name for name in ("ts", "close") if name not in table.columns]
+    if missing:
+        hint = "needed: ts, close; optional: symbol or pair"
+        raise ConfigError(f"there is no column `{missing[0]}`", where=str(path), hint=hint)
+    key = next((name for name in ("pair", "symbol") if name in table.columns), None)
+    alone = pair or pair_of(path.stem.lower().replace(" ", "-"), "usd")
+    table = table.select(
+        _pair_names(pl.col(key).cast(pl.String)) if key else pl.lit(alone).alias("pair"),
+        pl.col("ts").cast(pl.Datetime("ms")).dt.epoch("ms").alias("ts"),
+        pl.col("close").cast(pl.Float64),
+    ).filter(pl.col("close").is_finite() & (pl.col("close") > 0))
+    if table.is_empty():
+        raise ConfigError("there is no candle with a usable close", where=str(path))
+    steps = table.sort("pair", "ts").select(pl.col("ts").diff().over("pair")).to_series()
+    usual = steps.filter(steps > 0).mode().min()
+    interval = int(usual) if isinstance(usual, int) else 60_000
+    return table.select((pl.col("ts") + interval).alias("at"), "pair", "close", pl.lit(interval).alias("interval"))
+
+
+def _pair_names(column: pl.Expr) -> pl.Expr:
+    """`bitcoin/usd` stays; `BTCUSDT` becomes `btc/usdt`; anything else is priced in usd."""
+    import polars as pl
+
+    name = column.str.to_lowercase()
+    return (
+        pl.when(name.str.contains("/"))
+        .then(name)
+        .when(name.str.contains(_QUOTED))
+        .then(name.str.replace(_QUOTED, "${1}/${2}"))
+        .otherwise(name + "/usd")
+        .alias("pair")
+    )

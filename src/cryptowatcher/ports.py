@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from random import Random
 from typing import Protocol, TypeVar
 
@@ -14,7 +15,15 @@ from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.candles import Candle
 from cryptowatcher.domain.deliveries import Delivery, DeliveryState
 from cryptowatcher.domain.records import Draft, Record
-from cryptowatcher.domain.rules.model import Firing, Lifecycle, Rule, RuleChange, RuleSpec, TakeUp
+from cryptowatcher.domain.rules.model import (
+    Firing,
+    Lifecycle,
+    Rule,
+    RuleChange,
+    RuleOrigin,
+    RuleSpec,
+    TakeUp,
+)
 from cryptowatcher.domain.status import Price, SourceStatus
 
 T = TypeVar("T")
@@ -47,6 +56,7 @@ class Deps(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     secret: Secret
     random: Random
+    data_dir: Path = Path("data")
 
 
 # --- sources ---------------------------------------------------------------------------------------
@@ -223,6 +233,10 @@ class WatchTx(Protocol):
         """Keep the newest two."""
         ...
 
+    def trim_candles(self, interval: int, before: int) -> int:
+        """Forget candles of an interval that start before that time (epoch ms); how many they were."""
+        ...
+
     def checkpoint(self, journal: str, schema: int, upto: int) -> tuple[Cursor, bytes] | None:
         """The newest of this journal and schema with seq <= upto."""
         ...
@@ -268,8 +282,8 @@ class RulesTx(Protocol):
         """By id or by name."""
         ...
 
-    def save_rule(self, owner: str, spec: RuleSpec, *, head: int, now: int) -> Rule:
-        """Add or change the owner's rule of that name. The same spec again changes nothing."""
+    def save_rule(self, owner: str, spec: RuleSpec, *, head: int, now: int, origin: RuleOrigin = "owner") -> Rule:
+        """Add or change the owner's rule of that name. The same spec and origin again change nothing."""
         ...
 
     def remove_rule(self, owner: str, rule: str, *, head: int, now: int) -> bool:

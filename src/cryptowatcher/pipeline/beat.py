@@ -12,7 +12,8 @@ import structlog
 from cryptowatcher.domain.records import Beat, Body, ClockStep, Draft
 from cryptowatcher.ports import Clock, Journal
 
-EVERY = 1.0
+BEAT_EVERY = 1.0
+"""Seconds."""
 STEP_MS = 5_000
 WRITER = "beat"
 
@@ -20,9 +21,10 @@ log = structlog.get_logger()
 
 
 class Beater:
-    """Appends a beat whenever a second passed without a record."""
+    """Appends a beat whenever `every` seconds passed without a record."""
 
-    def __init__(self, journal: Journal, clock: Clock) -> None:
+    def __init__(self, journal: Journal, clock: Clock, *, every: float = BEAT_EVERY) -> None:
+        self._every = every
         self._journal = journal
         self._clock = clock
 
@@ -32,7 +34,7 @@ class Beater:
         head = await self._journal.head()
         wall, steady = self._clock.now(), self._clock.monotonic()
         while True:
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(self._every)
             step = (self._clock.now() - wall) - round((self._clock.monotonic() - steady) * 1000)
             wall, steady = self._clock.now(), self._clock.monotonic()
             bodies: list[Body] = [ClockStep(step)] if abs(step) > STEP_MS else []

@@ -18,7 +18,7 @@ from cryptowatcher.domain.deliveries import Delivery, delivery_id
 from cryptowatcher.domain.records import Draft, Gap, Record
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, RuleChange, TakeUp
 from cryptowatcher.domain.watcher import CHECKPOINT_SCHEMA, Watcher
-from cryptowatcher.ports import Clock, Cursor, Journal, Step, Store, Trimmed, Tx
+from cryptowatcher.ports import Clock, Cursor, Fenced, Journal, Step, Store, Trimmed, Tx
 
 CHUNK = 256
 """Records stepped before a commit while catching up."""
@@ -188,6 +188,20 @@ class Watch:
             )
             for channel in alert.channels or self._channels
         ]
+
+    @property
+    def position(self) -> int:
+        """The last record that was stepped."""
+        return self._reached.seq
+
+    async def close(self) -> None:
+        """After `run` was cancelled: commit what was stepped, and keep a checkpoint for a quick start."""
+        if self._cursor != self._reached:
+            try:
+                await self._commit()
+            except Fenced:  # the commit that was under way when we were cancelled went through
+                return
+        await self.checkpoint()
 
     async def checkpoint(self) -> None:
         """Keep the state at the cursor, so that a restart reads only what came after."""

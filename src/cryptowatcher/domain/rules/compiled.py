@@ -1,7 +1,7 @@
 """A rule made ready for the engine: every comparison becomes `x >= t` on a shared feature.
 
-A rule that rises is true where x >= fire; a rule that falls is true where x < fire. It re-arms where x is on
-the other side of `rearm`, which lies a band further back (or is the same constant when the band is 0).
+A rule that rises is true where x >= fire; a rule that falls is true where x < fire. It re-arms where the same
+comparison with the constant a band further back does not hold (the same constant when the band is 0).
 """
 
 from __future__ import annotations
@@ -44,30 +44,31 @@ class CompiledRule(msgspec.Struct, frozen=True, kw_only=True):
 def compile_rule(rule: Rule) -> CompiledRule:
     """Parse everything. The spec has passed check_spec."""
     condition = parse(rule.spec.when)
-    fire = _fire(condition)
     band = abs(condition.constant) * parse_percent(rule.spec.rearm, where="rearm")
     return CompiledRule(
         rule=rule,
         condition=condition,
         feature=condition.feature,
         rises=condition.rises,
-        fire=fire,
-        rearm=fire - band if condition.rises else fire + band,
+        fire=_side(condition, condition.constant),
+        rearm=_side(condition, condition.constant - band if condition.rises else condition.constant + band),
         hold=parse_duration(rule.spec.for_, where="for"),
         cooldown=parse_duration(rule.spec.cooldown, where="cooldown"),
         everywhere=rule.spec.pairs == (ALL,),
     )
 
 
-def _fire(condition: Condition) -> float:
-    """The t of `x >= t` at which the condition's side changes."""
+def _side(condition: Condition, constant: float) -> float:
+    """The t of `x >= t` at which the comparison with this constant changes sides.
+
+    A change that misses the constant by no more than the slack is equal to it: `<=` holds, `<` does not.
+    """
     slack = SLACK if condition.feature.name == "change" else 0.0
-    constant = condition.constant
     match condition.op:
         case ">":
-            return math.nextafter(constant, math.inf)
+            return math.nextafter(constant + slack, math.inf)
         case "<":
-            return constant
+            return constant - slack
         case ">=" | "crosses above":
             return constant - slack
         case _:  # "<=", "crosses below": true where x < the next float above

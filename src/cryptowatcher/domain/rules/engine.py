@@ -79,13 +79,20 @@ class Engine:
             self._add(new, {})
 
     def _edit(self, slot: int, old: CompiledRule, new: Rule) -> None:
-        """The same version: where it stands stays, unless it is paused or resumed; `done` stays even then."""
-        if old.rule.spec.paused == new.spec.paused:
-            self._rules[slot] = compile_rule(new)
-            return
+        """The same version: where it stands stays. Pausing and resuming forget that, but not that `once` is done;
+        only a rule that from now on fires at every edge begins again where it was done."""
         done = {c: s for c, s in self._standing.get(slot, {}).items() if s.state == "done"}
-        self._drop(new.id)
-        self._add(new, done)
+        if old.rule.spec.paused != new.spec.paused:
+            self._drop(new.id)
+            self._add(new, done if new.spec.repeat == "once" else {})
+            return
+        self._rules[slot] = compile_rule(new)
+        if new.spec.repeat == "once":
+            return
+        for col in done:
+            self._stand(slot, col, None if new.spec.paused else UNARMED)
+            if not new.spec.paused:
+                self._watched[old.feature].disarm(slot, col)
 
     def _add(self, rule: Rule, standing: dict[int, Standing], *, restored: bool = False) -> None:
         """A rule begins: unarmed for its pairs, but where `standing` says otherwise (restored: says all)."""

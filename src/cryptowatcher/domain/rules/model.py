@@ -13,6 +13,8 @@ LOCAL_OWNER = "local"
 """The one built-in owner until accounts come."""
 
 Repeat = Literal["once", "every"]
+RuleOrigin = Literal["owner", "config"]
+"""Who looks after a rule: its owner by page, API or command line, or the configuration file."""
 LifecycleState = Literal["unarmed", "pending", "inside", "done"]
 
 
@@ -26,6 +28,10 @@ class RuleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     rearm:   how far back the value must go before the rule can fire again, as a fraction of the constant
     repeat:  `every` edge, or `once` for each pair
     fire_if_already_true: also fire at the first observation (otherwise that one only arms)
+    cooldown: how long the rule is silent for a pair after it has fired
+    advice:  `info`, `buy` or `sell`: what the owner thinks an alert means
+    channels: names of the channels that are told; none named: all of them
+    paused:  keep the rule, but do not judge it
     """
 
     name: str
@@ -48,6 +54,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     owner: str
     version: int
     spec: RuleSpec
+    origin: RuleOrigin = "owner"
 
 
 class RuleChange(msgspec.Struct, frozen=True, kw_only=True):

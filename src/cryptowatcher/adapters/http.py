@@ -1,0 +1,235 @@
+"""The one outbound HTTP client: a deadline over everything, a cap on the body, errors translated once.
+
+- The deadline covers the wait for a connection, DNS, connect, TLS, sending, headers and the whole body,
+  so neither a server that hangs nor one that sends a byte a second holds a caller longer than it said.
+- `max_bytes` caps the body as it arrives and as it decompresses: a bomb is never unpacked.
+- Redirects are not followed: a 3xx is an answer like any other. Cookies are never kept.
+- Proxies come from the standard variables (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY) and from nowhere
+  else; this machine itself (localhost, 127.0.0.1, ::1) is always asked directly.
+- No message names more of an address than its host: paths and queries can hold secrets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import ssl
+import zlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from importlib.metadata import version
+from typing import Final
+
+import httpx
+import msgspec
+
+from cryptowatcher.errors import ConfigError, Refused, Unavailable
+
+USER_AGENT: Final = f"cryptowatcher/{version('cryptowatcher')} (+https://github.com/cryptowatcher/cryptowatcher)"
+LONGEST_WAIT: Final = 3600.0
+"""Seconds: what a Retry-After is cut to. Nobody means ten years."""
+
+_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=15.0)
+_DIRECT = ("all://localhost", "all://127.0.0.1", "all://[::1]")
+_FAULTS = (
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    httpx.CookieConflict,
+    httpx.StreamError,
+    OSError,  # what httpx lets through, for example an ssl.SSLError in the middle of a body
+    UnicodeError,  # a host name that cannot be written in DNS
+)
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What came back, whatever the status. Header names are lower-case; `body` is decompressed."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Http:
+    """Asks. Safe to share between tasks."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        deadline: float,
+        max_bytes: int,
+    ) -> Answer:
+        """One request and its whole answer within `deadline` seconds and `max_bytes` bytes of body.
+
+        Raises Unavailable with reason `timeout`, `dns`, `connect`, `tls`, `proxy`, `cut`, `protocol`,
+        `bad_encoding`, `too_large` or `client_fault`; Refused with `bad_url` or `bad_request`.
+        """
+        address = _address(url)
+        try:
+            request = self._client.build_request(method, address, headers=headers, content=content)
+        except UnicodeError as error:
+            raise Refused(f"{address.host}: a header is not plain text", reason="bad_request") from error
+        try:
+            async with asyncio.timeout(deadline):
+                response = await self._client.send(request, stream=True)
+                async with aclosing(response):
+                    body = await _body(response, max_bytes)
+        except TimeoutError as error:
+            raise Unavailable(f"{address.host}: no answer within {deadline:g} s", reason="timeout") from error
+        except _FAULTS as error:
+            raise translate(error, address.host) from error
+        return Answer(response.status_code, dict(response.headers), body)
+
+
+@asynccontextmanager
+async def open_http(*, user_agent: str = USER_AGENT) -> AsyncIterator[Http]:
+    """A client for one part of the program. ConfigError when the proxy that the environment names is unusable."""
+    nothing_kept = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+    try:
+        client = httpx.AsyncClient(
+            headers={"user-agent": user_agent, "accept-encoding": "gzip"},
+            cookies=nothing_kept,
+            timeout=None,  # noqa: S113  the deadline of each request covers all of it
+            limits=_LIMITS,
+            follow_redirects=False,
+            mounts=dict.fromkeys(_DIRECT),
+        )
+    except (ValueError, ImportError, httpx.InvalidURL) as error:
+        hint = "check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY; proxies are http:// or https:// URLs"
+        raise ConfigError("the proxy named by the environment cannot be used", hint=hint) from error
+    async with client:
+        yield Http(client)
+
+
+async def _body(response: httpx.Response, max_bytes: int) -> bytes:
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding in ("identity", ""):
+        return await _plain(response, max_bytes)
+    if encoding in ("gzip", "x-gzip"):
+        return await _unzipped(response, max_bytes)
+    raise Unavailable(f"{response.url.host}: an encoding that was not asked for", reason="bad_encoding")
+
+
+async def _plain(response: httpx.Response, max_bytes: int) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > max_bytes:
+            raise _too_large(response, max_bytes)
+    return bytes(body)
+
+
+async def _unzipped(response: httpx.Response, max_bytes: int) -> bytes:
+    """zlib is told how much it may produce, so 1 KB that stands for 1 GB costs `max_bytes` at most."""
+    body = bytearray()
+    unzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    arrived = False
+    async for chunk in response.aiter_raw():
+        arrived = arrived or bool(chunk)
+        try:
+            body += unzip.decompress(chunk, max_bytes + 1 - len(body))
+        except zlib.error as error:
+            raise Unavailable(f"{response.url.host}: damaged gzip", reason="bad_encoding") from error
+        if len(body) > max_bytes:
+            raise _too_large(response, max_bytes)
+        if unzip.unused_data:
+            raise Unavailable(f"{response.url.host}: bytes after the end of gzip", reason="bad_encoding")
+    if arrived and not unzip.eof:
+        raise Unavailable(f"{response.url.host}: the compressed answer was cut", reason="cut")
+    return bytes(body)
+
+
+def _too_large(response: httpx.Response, max_bytes: int) -> Unavailable:
+    return Unavailable(f"{response.url.host}: more than {max_bytes:,} bytes", reason="too_large")
+
+
+def _address(url: str) -> httpx.URL:
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise translate(error, "the address") from error
+    if address.scheme not in ("http", "https") or not address.host or (address.port or 0) > 65535:
+        raise Refused("not an http or https address", reason="bad_url")
+    return address
+
+
+def translate(error: Exception, host: str) -> Unavailable | Refused:
+    """An exception of httpx, or one that it lets through, as one of ours. The sentence is our own:
+    the library's may quote the URL."""
+    match error:
+        case httpx.InvalidURL() | httpx.UnsupportedProtocol() | UnicodeError():
+            return Refused(f"{host}: not an address that can be asked", reason="bad_url")
+        case httpx.LocalProtocolError():
+            return Refused(f"{host}: the request cannot be sent as HTTP", reason="bad_request")
+        case httpx.TimeoutException():
+            return Unavailable(f"{host}: no answer in time", reason="timeout")
+        case httpx.ProxyError():
+            return Unavailable(f"{host}: the proxy did not pass the request on", reason="proxy")
+        case httpx.DecodingError():
+            return Unavailable(f"{host}: damaged compression", reason="bad_encoding")
+        case httpx.RemoteProtocolError():
+            return _broken_http(error, host)
+        case httpx.NetworkError() | OSError():
+            return _network(error, host)
+        case _:
+            return Unavailable(f"{host}: the HTTP client failed ({type(error).__name__})", reason="client_fault")
+
+
+def _broken_http(error: httpx.RemoteProtocolError, host: str) -> Unavailable:
+    # h11 and httpcore have one class for "went away" and "spoke nonsense"; only the words differ.
+    if re.search("closed|disconnected", str(error)):
+        return Unavailable(f"{host}: the connection ended before the answer did", reason="cut")
+    return Unavailable(f"{host}: the answer is not HTTP", reason="protocol")
+
+
+def _network(error: Exception, host: str) -> Unavailable:
+    causes = list(_causes(error))
+    if any(isinstance(cause, socket.gaierror) for cause in causes):
+        return Unavailable(f"{host}: the name cannot be looked up", reason="dns")
+    if any(isinstance(cause, ssl.SSLError) for cause in causes):
+        return Unavailable(f"{host}: no trustworthy TLS connection", reason="tls")
+    if isinstance(error, httpx.ConnectError):
+        return Unavailable(f"{host}: cannot connect", reason="connect")
+    return Unavailable(f"{host}: the connection broke", reason="cut")
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    """The error, and everything it was made from: httpcore cuts the chain of causes and keeps the original
+    as its argument, anyio puts several attempts into a group."""
+    if error is None:
+        return []
+    parts = list(error.exceptions) if isinstance(error, BaseExceptionGroup) else []
+    parts += [part for part in error.args if isinstance(part, BaseException)]
+    return [error, *_causes(error.__cause__), *(cause for part in parts for cause in _causes(part))]
+
+
+def retry_after(headers: Mapping[str, str], now_ms: int) -> float | None:
+    """Seconds that a Retry-After header asks for, 0 to LONGEST_WAIT; None when absent or not understood.
+
+    A date is measured against the answer's own Date where there is one, so our clock may be wrong."""
+    text = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", text, re.ASCII):
+        return min(float(text), LONGEST_WAIT)
+    until = _http_date(text)
+    if until is None:
+        return None
+    now = _http_date(headers.get("date", "")) or datetime.fromtimestamp(now_ms / 1000, UTC)
+    return min(max((until - now).total_seconds(), 0.0), LONGEST_WAIT)
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)

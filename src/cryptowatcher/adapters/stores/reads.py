@@ -1,0 +1,82 @@
+"""What people and programs ask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import sqlalchemy as sa
+
+from cryptowatcher.adapters.stores.rows import Concern, alert_of
+from cryptowatcher.adapters.stores.tables import alerts, candles, deliveries, prices
+from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.candles import Candle
+from cryptowatcher.domain.deliveries import Delivery, DeliveryState
+from cryptowatcher.domain.status import Price
+
+_MANY = 1000
+"""More names than this are picked out here: databases bound the parameters of a statement."""
+
+
+class Reads(Concern):
+    """See ports.ReadTx."""
+
+    def prices(self, pairs: Sequence[str] | None = None) -> list[Price]:
+        asked = sa.select(prices).order_by(prices.c.market_cap.desc().nulls_last(), prices.c.pair)
+        if pairs is None:
+            return self._all(Price, asked)
+        if len(pairs) <= _MANY:
+            return self._all(Price, asked.where(prices.c.pair.in_(pairs)))
+        wanted = set(pairs)
+        return [price for price in self._all(Price, asked) if price.pair in wanted]
+
+    def candles(self, pair: str, interval: int, *, start: int, end: int, limit: int) -> list[Candle]:
+        c = candles.c
+        inside = (c.pair == pair, c.interval == interval, c.start >= start, c.start < end)
+        newest_first = sa.select(candles).where(*inside).order_by(c.start.desc()).limit(limit)
+        return self._all(Candle, newest_first)[::-1]
+
+    def alerts(
+        self,
+        owner: str,
+        *,
+        limit: int,
+        before: str | None = None,
+        rule: str | None = None,
+        pair: str | None = None,
+    ) -> list[Alert]:
+        asked = _newest_first(alerts, owner, before, limit, rule=rule, pair=pair)
+        return [alert_of(row) for row in self._db.execute(asked)]
+
+    def deliveries(
+        self,
+        owner: str,
+        *,
+        limit: int,
+        before: str | None = None,
+        state: DeliveryState | None = None,
+        alert: str | None = None,
+    ) -> list[Delivery]:
+        asked = _newest_first(deliveries, owner, before, limit, state=state, alert=alert)
+        if alert is not None:  # ids begin with the alert's, which narrows the search to a few rows
+            asked = asked.where(deliveries.c.id > f"{alert}~", deliveries.c.id < f"{alert}\x7f")
+        return self._all(Delivery, asked)
+
+    def outbox_counts(self) -> dict[DeliveryState, int]:
+        """All states, those without deliveries too."""
+        state = deliveries.c.state
+        rows = self._db.execute(sa.select(state, sa.func.count().label("n")).group_by(state))
+        counted = {row.state: row.n for row in rows}
+        return {name: counted.get(name, 0) for name in get_args(DeliveryState)}
+
+    def alert_count(self) -> int:
+        return int(self._db.execute(sa.select(sa.func.count()).select_from(alerts)).scalar_one())
+
+
+def _newest_first(
+    table: sa.Table, owner: str, before: str | None, limit: int, **equal: str | None
+) -> sa.Select[Any]:
+    asked = sa.select(table).where(table.c.owner == owner).order_by(table.c.id.desc()).limit(limit)
+    if before is not None:
+        asked = asked.where(table.c.id < before)
+    return asked.where(*(table.c[name] == value for name, value in equal.items() if value is not None))

@@ -1,0 +1,102 @@
+"""Rules as owners see them, and the append-only list of their changes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from cryptowatcher.adapters.stores.rows import Concern
+from cryptowatcher.adapters.stores.tables import counters, insert_into, or_replace, rule_changes, rules
+from cryptowatcher.domain.rules.model import Rule, RuleChange, RuleOrigin, RuleSpec, next_version, rule_id
+
+CHANGES = "rule changes"
+
+
+class Rules(Concern):
+    """See ports.RulesTx."""
+
+    def rules(self, owner: str | None = None) -> list[Rule]:
+        asked = sa.select(rules).where(rules.c.spec.is_not(None)).order_by(rules.c.name, rules.c.owner)
+        rows = self._db.execute(asked if owner is None else asked.where(rules.c.owner == owner))
+        return [_rule_of(row) for row in rows]
+
+    def rule(self, owner: str, rule: str) -> Rule | None:
+        by_id = rules.c.id == rule
+        asked = sa.select(rules).where(
+            rules.c.owner == owner, rules.c.spec.is_not(None), by_id | (rules.c.name == rule)
+        )
+        # A rule may be named like another one's id: the id goes first.
+        row = self._db.execute(asked.order_by(by_id.desc()).limit(1)).one_or_none()
+        return _rule_of(row) if row else None
+
+    def save_rule(
+        self, owner: str, spec: RuleSpec, *, head: int, now: int, origin: RuleOrigin = "owner"
+    ) -> Rule:
+        number = self._next_change()
+        identity = rule_id(owner, spec.name)
+        row = self._db.execute(sa.select(rules).where(rules.c.id == identity)).one_or_none()
+        before = _rule_of(row) if row and row.spec is not None else None
+        if before and (before.spec, before.origin) == (spec, origin):
+            return before
+        version = row.version + 1 if row and before is None else next_version(before, spec)
+        rule = Rule(id=identity, owner=owner, version=version, spec=spec, origin=origin)
+        self._put(rule, spec)
+        self._append(number, identity, owner, head=head, now=now, rule=rule)
+        return rule
+
+    def remove_rule(self, owner: str, rule: str, *, head: int, now: int) -> bool:
+        number = self._next_change()
+        found = self.rule(owner, rule)
+        if found is None:
+            return False
+        self._put(found, None)
+        self._append(number, found.id, owner, head=head, now=now, rule=None)
+        return True
+
+    def _next_change(self) -> int:
+        """Holds the row, so that changes become visible in the order of their numbers."""
+        last = sa.select(counters.c.value).where(counters.c.name == CHANGES).with_for_update()
+        return int(self._db.execute(last).scalar_one()) + 1
+
+    def _put(self, rule: Rule, spec: RuleSpec | None) -> None:
+        row = {
+            "id": rule.id,
+            "owner": rule.owner,
+            "name": rule.spec.name,
+            "version": rule.version,
+            "paused": rule.spec.paused,
+            "origin": rule.origin,
+            "spec": None if spec is None else _text(spec),
+        }
+        self._db.execute(or_replace(insert_into(rules, self._db.dialect.name), rules), row)
+
+    def _append(self, number: int, identity: str, owner: str, *, head: int, now: int, rule: Rule | None) -> None:
+        row = {
+            "number": number,
+            "rule_id": identity,
+            "owner": owner,
+            "head": head,
+            "saved_at": now,
+            "rule": None if rule is None else _text(rule),
+        }
+        self._db.execute(sa.insert(rule_changes), row)
+        self._db.execute(sa.update(counters).where(counters.c.name == CHANGES).values(value=number))
+
+
+def change_of(row: sa.Row[Any]) -> RuleChange:
+    """A row of `rule_changes`."""
+    rule = None if row.rule is None else msgspec.json.decode(row.rule, type=Rule)
+    return RuleChange(
+        number=row.number, rule_id=row.rule_id, owner=row.owner, head=row.head, saved_at=row.saved_at, rule=rule
+    )
+
+
+def _rule_of(row: sa.Row[Any]) -> Rule:
+    spec = msgspec.json.decode(row.spec, type=RuleSpec)
+    return Rule(id=row.id, owner=row.owner, version=row.version, spec=spec, origin=row.origin)
+
+
+def _text(value: msgspec.Struct) -> str:
+    return msgspec.json.encode(value).decode()

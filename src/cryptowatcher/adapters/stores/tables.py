@@ -1,0 +1,222 @@
+"""The tables, once for SQLite and PostgreSQL, and the statements that carry many rows.
+
+Text sorts by code point on both, so that "in order of name" and "ids < before" mean the same. Keys come from
+content and grow with time where there are many rows, so that rows go in at the end of their tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+metadata = sa.MetaData()
+
+Text = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+Ms = sa.BigInteger
+Float = sa.Double
+
+
+def _table(name: str, *parts: sa.schema.SchemaItem) -> sa.Table:
+    return sa.Table(name, metadata, *parts, sqlite_with_rowid=False)
+
+
+def _key(name: str, kind: Any = Text) -> sa.Column[Any]:
+    return sa.Column(name, kind, primary_key=True, autoincrement=False)
+
+
+def _col(name: str, kind: Any = Text, *, unknown: bool = False) -> sa.Column[Any]:
+    return sa.Column(name, kind, nullable=unknown)
+
+
+# Numbers that only grow: the epoch of each role, and the last rule change. A transaction that has counted
+# holds the row until it ends, so numbers become visible in their order.
+counters = _table("counters", _key("name"), _col("value", Ms))
+
+cursors = _table("cursors", _key("role"), _col("journal"), _col("seq", Ms), _col("at", Ms))
+
+# No index by owner: with one owner it would repeat the key, and a storm would pay for it.
+alerts = _table(
+    "alerts",
+    _key("id"),
+    _col("owner"),
+    _col("rule"),
+    _col("rule_name"),
+    _col("version", sa.Integer),
+    _col("pair"),
+    _col("kind"),
+    _col("event_time", Ms),
+    _col("at", Ms),
+    _col("seq", Ms),
+    _col("condition"),
+    _col("value", Float),
+    _col("constant", Float),
+    _col("previous", Float, unknown=True),
+    _col("price", Float),
+    _col("source"),
+    _col("received_at", Ms),
+    _col("gap_ms", Ms),
+    _col("advice"),
+    _col("channels"),
+    _col("late", sa.Boolean),
+)
+
+deliveries = _table(
+    "deliveries",
+    _key("id"),
+    _col("alert"),
+    _col("owner"),
+    _col("rule"),
+    _col("channel"),
+    _col("state"),
+    _col("created_at", Ms),
+    _col("due_at", Ms),
+    _col("attempts", sa.Integer),
+    _col("leased_until", Ms),
+    _col("holder"),
+    _col("last_error"),
+    _col("receipt"),
+    _col("finished_at", Ms),
+)
+
+# Literals, not parameters: a partial index serves only queries that state its condition word for word.
+UNFINISHED = deliveries.c.state.in_(
+    [sa.literal_column(f"'{state}'") for state in ("queued", "retrying", "leased")]
+)
+LEASED = deliveries.c.state == sa.literal_column("'leased'")
+
+sa.Index(
+    "deliveries_due",
+    deliveries.c.channel,
+    deliveries.c.due_at,
+    deliveries.c.id,
+    sqlite_where=UNFINISHED,
+    postgresql_where=UNFINISHED,
+)
+sa.Index(
+    "deliveries_leased",
+    deliveries.c.channel,
+    deliveries.c.leased_until,
+    sqlite_where=LEASED,
+    postgresql_where=LEASED,
+)
+
+lifecycle = _table(
+    "lifecycle", _key("rule"), _col("version", sa.Integer), _key("pair"), _col("state"), _col("since", Ms)
+)
+
+firings = _table(
+    "firings",
+    _key("rule"),
+    _key("pair"),
+    _col("last_fired_at", Ms),
+    _col("fired", sa.Integer),
+    _col("suppressed", sa.Integer),
+)
+
+candles = _table(
+    "candles",
+    _key("pair"),
+    _key("interval", Ms),
+    _key("start", Ms),
+    _col("open", Float),
+    _col("high", Float),
+    _col("low", Float),
+    _col("close", Float),
+    _col("volume_24h", Float, unknown=True),
+    _col("ticks", sa.Integer),
+    _col("observed_ms", Ms),
+    _col("complete", sa.Boolean),
+)
+
+prices = _table(
+    "prices",
+    _key("pair"),
+    _col("price", Float),
+    _col("volume_24h", Float, unknown=True),
+    _col("market_cap", Float, unknown=True),
+    _col("observed_at", Ms),
+    _col("received_at", Ms),
+    _col("valid_until", Ms),
+    _col("source"),
+    _col("seq", Ms),
+)
+
+take_ups = _table("take_ups", _key("number", Ms), _col("seq", Ms))
+
+# The newest change of each rule. A deleted rule keeps its row without a spec, because its version must go on
+# growing if a rule of that name comes again: ids of alerts are made of it.
+rules = _table(
+    "rules",
+    _key("id"),
+    _col("owner"),
+    _col("name"),
+    _col("version", sa.Integer),
+    _col("paused", sa.Boolean),
+    _col("origin"),
+    _col("spec", unknown=True),
+    sa.Index("rules_owner", "owner", "name", unique=True),
+)
+
+rule_changes = _table(
+    "rule_changes",
+    _key("number", Ms),
+    _col("rule_id"),
+    _col("owner"),
+    _col("head", Ms),
+    _col("saved_at", Ms),
+    _col("rule", unknown=True),
+)
+
+checkpoints = _table(
+    "checkpoints",
+    _key("journal"),
+    _key("schema", sa.Integer),
+    _key("seq", Ms),
+    _col("at", Ms),
+    _col("state", sa.LargeBinary),
+)
+
+source_statuses = _table("source_statuses", _key("source"), _col("status"))
+
+budgets = _table("budgets", _key("source"), _col("state", sa.LargeBinary))
+
+
+# --- statements ------------------------------------------------------------------------------------
+
+
+def insert_into(table: sa.Table, dialect: str) -> Any:
+    """An INSERT that knows ON CONFLICT; both databases speak it alike."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+def or_replace(statement: Any, table: sa.Table) -> Any:
+    """… ON CONFLICT of the primary key, replace all other columns."""
+    others = {column.name: statement.excluded[column.name] for column in table.columns if not column.primary_key}
+    return statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=others)
+
+
+def or_keep(statement: Any, table: sa.Table) -> Any:
+    """… ON CONFLICT of the primary key, leave what stands."""
+    return statement.on_conflict_do_nothing(index_elements=list(table.primary_key.columns))
+
+
+Conflict = Callable[[Any, sa.Table], Any]
+
+
+@lru_cache
+def _bulk_insert(table: sa.Table, conflict: Conflict, dialect: sa.Dialect) -> str:
+    compiled = conflict(insert_into(table, dialect.name), table).compile(dialect=dialect)
+    if compiled.positiontup != [column.name for column in table.columns]:
+        raise RuntimeError(f"{table.name}: rows are tuples in the order of the columns")
+    return str(compiled)
+
+
+def insert_rows(db: sa.Connection, table: sa.Table, rows: Iterable[tuple[Any, ...]], conflict: Conflict) -> None:
+    """Many rows as tuples in column order: parameters by name would take three times as long."""
+    listed = sorted(rows, key=lambda row: row[0])  # keys in order: each page of the table is touched once
+    if listed:
+        db.exec_driver_sql(_bulk_insert(table, conflict, db.dialect), listed)

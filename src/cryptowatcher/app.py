@@ -1,0 +1,255 @@
+"""Composition: the only place where configuration, adapters and pipeline meet.
+
+`run` is one command and two processes: the pipeline (collect, watch, notify) here, and `serve` (the page and
+the API) as a child, so that previews and fan-out never delay a watch step.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from importlib import metadata
+from random import Random
+
+import structlog
+
+from cryptowatcher.adapters.clock import SystemClock
+from cryptowatcher.adapters.journals.sqlite import open_sqlite_journal
+from cryptowatcher.config import Config, name_of
+from cryptowatcher.domain.deliveries import ChannelPolicy
+from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleSpec
+from cryptowatcher.errors import Unavailable
+from cryptowatcher.pipeline.beat import BEAT_EVERY, Beater
+from cryptowatcher.pipeline.collect import Collector
+from cryptowatcher.pipeline.notify import Notifier
+from cryptowatcher.pipeline.pacing import Pacer
+from cryptowatcher.pipeline.tidy import Tidier
+from cryptowatcher.pipeline.watch import Watch
+from cryptowatcher.ports import Channel, Clock, Deps, Journal, Source, Store, Tx
+from cryptowatcher.supervise import Child, keep_going, only_instance
+
+CATCH_UP_WITHIN = 5.0
+"""Seconds that watch gets at a stop to reach the journal's head; the rest is caught up at the next start."""
+
+log = structlog.get_logger()
+
+
+def deps(config: Config, clock: Clock | None = None) -> Deps:
+    """What adapters are opened with."""
+    return Deps(
+        clock=clock or SystemClock(),
+        secret=config.secret_reader(os.environ),
+        random=Random(),
+        data_dir=config.data_dir,
+    )
+
+
+@asynccontextmanager
+async def open_store(config: Config, *, clock: Clock | None = None) -> AsyncIterator[Store]:
+    """The configured store."""
+    config.data_dir.mkdir(parents=True, exist_ok=True)
+    async with config.store.open(deps(config, clock)) as store:
+        yield store
+
+
+@asynccontextmanager
+async def open_journal(
+    config: Config, *, readonly: bool = False, clock: Clock | None = None
+) -> AsyncIterator[Journal]:
+    """The journal in the data folder."""
+    path = config.data_dir / "journal.db"
+    async with open_sqlite_journal(path, clock=clock or SystemClock(), readonly=readonly) as journal:
+        yield journal
+
+
+async def run(config: Config, stop: asyncio.Event) -> None:
+    """The whole program until `stop` is set. ConfigError when it cannot start as configured."""
+    command = [sys.executable, "-m", "cryptowatcher", "serve", "--beside-pipeline"]
+    command += ["--data-dir", str(config.data_dir)]
+    if config.file is not None:
+        command += ["--config", str(config.file)]
+    with only_instance(config.data_dir):
+        async with open_pipeline(config) as pipeline:
+            await pipeline.run(stop, beside=Child(command))
+
+
+async def serve(config: Config, stop: asyncio.Event) -> None:
+    """The page and the API until `stop` is set, over the data of a pipeline that may or may not be running."""
+    # The pipeline's process never needs these, and they are a third of its memory.
+    from cryptowatcher.web import server
+    from cryptowatcher.web.api import build
+    from cryptowatcher.web.deps import WebDeps
+    from cryptowatcher.web.live import Hub, follow
+
+    clock = SystemClock()
+    try:
+        async with AsyncExitStack() as stack:
+            store = await stack.enter_async_context(open_store(config, clock=clock))
+            journal = await _journal_when_there(config, stack, stop, clock)
+            if journal is None:
+                return
+            hub = Hub(secrets.token_hex(4))
+            web = WebDeps(
+                store=store,
+                journal=journal,
+                clock=clock,
+                hub=hub,
+                version=metadata.version("cryptowatcher"),
+                channels=tuple(channel.name for channel in config.channels),
+                hosts=config.web.hosts,
+            )
+            async with asyncio.TaskGroup() as group:
+                following = group.create_task(follow(journal, store, hub, owner=LOCAL_OWNER))
+                await server.serve(build(web), host=config.web.host, port=config.web.port, stop=stop, hub=hub)
+                following.cancel()
+    except BaseExceptionGroup as error:
+        raise _innermost(error) from error
+
+
+async def _journal_when_there(
+    config: Config, stack: AsyncExitStack, stop: asyncio.Event, clock: Clock
+) -> Journal | None:
+    """The journal, as soon as a pipeline has made it; None when asked to stop before that."""
+    while not stop.is_set():
+        with contextlib.suppress(Unavailable):
+            return await stack.enter_async_context(open_journal(config, readonly=True, clock=clock))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), 0.2)
+    return None
+
+
+async def sync_rules(store: Store, journal: Journal, rules: Sequence[RuleSpec], clock: Clock) -> None:
+    """Make the store's configured rules those of the configuration: changed ones change, absent ones go."""
+    head = await journal.head()
+
+    def save(tx: Tx) -> None:
+        wanted = {rule.name for rule in rules}
+        for rule in tx.rules(LOCAL_OWNER):
+            if rule.origin == "config" and rule.spec.name not in wanted:
+                tx.remove_rule(LOCAL_OWNER, rule.id, head=head, now=clock.now())
+        for spec in rules:
+            tx.save_rule(LOCAL_OWNER, spec, head=head, now=clock.now(), origin="config")
+
+    await store.run(save)
+
+
+@asynccontextmanager
+async def open_pipeline(config: Config, clock: Clock | None = None) -> AsyncIterator[Pipeline]:
+    """Everything the pipeline needs, opened in order and closed in reverse."""
+    mine = deps(config, clock)
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(open_store(config, clock=mine.clock))
+        journal = await stack.enter_async_context(open_journal(config, clock=mine.clock))
+        channels = {c.name: await stack.enter_async_context(c.open(mine)) for c in config.channels}
+        sources = [await stack.enter_async_context(source.open(mine)) for source in config.sources]
+        await sync_rules(store, journal, config.rules, mine.clock)
+        yield Pipeline(
+            store=store,
+            journal=journal,
+            channels=channels,
+            policies={name_of(settings): settings.policy() for settings in config.channels},
+            sources=sources,
+            clock=mine.clock,
+            random=mine.random,
+            holder=secrets.token_hex(8),
+        )
+
+
+class Pipeline:
+    """collect, watch, notify, tidy and beat over one journal and one store."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        journal: Journal,
+        channels: Mapping[str, Channel],
+        policies: Mapping[str, ChannelPolicy],
+        sources: Sequence[Source],
+        clock: Clock,
+        random: Random,
+        holder: str,
+        beat_every: float = BEAT_EVERY,
+    ) -> None:
+        self._store = store
+        self._journal = journal
+        self._clock = clock
+        self._random = random
+        self._beat_every = beat_every
+        self._sources = tuple(sources)
+        self._channels = tuple(channels)
+        self._notifier = Notifier(store, channels, clock=clock, random=random, holder=holder, policies=policies)
+        self._watch = self._new_watch()
+
+    def _new_watch(self) -> Watch:
+        return Watch(
+            self._journal,
+            self._store,
+            self._clock,
+            channels=self._channels,
+            committed=self._notifier.wake,
+        )
+
+    async def run(self, stop: asyncio.Event, *, beside: Child | None = None) -> None:
+        """All jobs side by side until `stop`; then in order: stop collecting, let watch reach the head, let
+        notify end what it has in hand. What does not end in time is caught up at the next start."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                start = group.create_task
+                page = [start(beside.run())] if beside else []
+                collects = [start(keep_going(s.name, partial(self._collect, s))) for s in self._sources]
+                beat = start(keep_going("beat", Beater(self._journal, self._clock, every=self._beat_every).run))
+                tidy = start(keep_going("tidy", Tidier(self._journal, self._store, self._clock).run))
+                watch = start(keep_going("watch", self._follow))
+                notify = start(keep_going("notify", self._notifier.run))
+                await stop.wait()
+                log.info("stopping")
+                await _end(*page, *collects, beat, tidy)
+                await self._drain()
+                await _end(watch)
+                await self._watch.close()
+                await _end(notify)
+        except BaseExceptionGroup as group_error:
+            raise _innermost(group_error) from group_error
+
+    async def _collect(self, source: Source) -> None:
+        pacer = Pacer(source.name, source.pace, self._store, self._clock, self._random)
+        collector = Collector(source, self._journal, self._store, pacer, self._clock)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(collector.run())
+                group.create_task(collector.report())
+        except BaseExceptionGroup as error:
+            raise _innermost(error) from error
+
+    async def _follow(self) -> None:
+        # What was stepped and not committed is only in memory: after a failure begin from the store again.
+        self._watch = self._new_watch()
+        await self._watch.run()
+
+    async def _drain(self) -> None:
+        head = await self._journal.head()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CATCH_UP_WITHIN):
+                while self._watch.position < head:  # noqa: ASYNC110  it is a bounded wait for another task
+                    await asyncio.sleep(0.02)
+
+
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    """Cancel tasks and wait until they have ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The one exception that matters of a group: the first that is not a group itself."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -1,0 +1,133 @@
+"""`cryptowatcher check`: is the configuration right, and what does it come to."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Annotated, Any
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+import typer
+
+from cryptowatcher.cli.options import AsJson, ConfigFile, DataDir, new_app, resolved
+from cryptowatcher.cli.output import as_json, note, table
+from cryptowatcher.config import Config, Resolved, SecretReader, name_of
+from cryptowatcher.config.decode import tag_of
+from cryptowatcher.domain.texts import show_price
+from cryptowatcher.errors import Error
+from cryptowatcher.ports import Deps
+
+app = new_app()
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """One setting as it came out. Secrets are described, never shown."""
+
+    path: str
+    value: Any
+    origin: str
+
+
+@app.command()
+def check(
+    online: Annotated[bool, typer.Option("--online", help="Also ask each source once.")] = False,
+    json: AsJson = False,
+    config_file: ConfigFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Check the configuration and show every setting and where it came from: the default, the file, or the
+    environment variable that set it. Secrets are read but not shown. Without --online nothing is asked on the
+    network.
+
+    Exit code 2 when a setting is wrong, 1 when a source does not answer. With --json one document: a list of
+    settings.
+    """
+    found = resolved(config_file, data_dir)
+    secrets = found.config.secret_reader(os.environ)
+    shown = list(settings_of(found, secrets))
+    if json:
+        as_json(shown)
+    else:
+        table(("Setting", "Value", "From"), ((each.path, _text(each.value), each.origin) for each in shown))
+        note(f"{found.config.file or 'the defaults'}: ok")
+    if online and not asyncio.run(_ask_sources(found.config, secrets)):
+        raise typer.Exit(1)
+
+
+def settings_of(found: Resolved, secrets: SecretReader) -> Iterator[Setting]:
+    """Every setting in the order of the configuration."""
+    for name in ("data_dir", "web", "sources", "channels", "rules", "store", "log"):
+        value = getattr(found.config, name)
+        for path, leaf in _leaves(value, name):
+            yield Setting(path, _shown(path, leaf, secrets), found.origin(path))
+
+
+def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, msgspec.Struct):
+        if value.__struct_config__.tag is not None:
+            yield f"{path}.kind", tag_of(value)
+        for field in msgspec.structs.fields(value):
+            yield from _leaves(getattr(value, field.name), f"{path}.{field.encode_name}")
+    elif isinstance(value, tuple) and any(isinstance(item, msgspec.Struct) for item in value):
+        for number, item in enumerate(value):
+            yield from _leaves(item, f"{path}[{number}]")
+    else:
+        yield path, value
+
+
+def _shown(path: str, value: Any, secrets: SecretReader) -> Any:
+    """The value as it may be shown. A secret that a `…_file` or `…_variable` names is read: ConfigError if it
+    cannot be."""
+    if isinstance(value, Path):
+        return str(value)
+    if not isinstance(value, str) or not value:
+        return value
+    if path.endswith("_file"):
+        secrets(file=value, variable=None, where=path)
+        return f"set (from file {secrets.path(value)})"
+    if path.endswith("_variable"):
+        secrets(file=None, variable=value, where=path)
+        return f"set (from variable {value})"
+    return without_secrets(value, channel=path.startswith("channels[")) if "://" in value else value
+
+
+def without_secrets(url: str, *, channel: bool) -> str:
+    """A URL without password and query. The path of a channel's URL often is the secret itself."""
+    parts = urlsplit(url)
+    account, at, host = parts.netloc.rpartition("@")
+    user, colon, _ = account.partition(":")
+    netloc = f"{user}{colon and ':***'}{at}{host}"
+    path = "/…" if channel and parts.path not in ("", "/") else parts.path
+    return urlunsplit((parts.scheme, netloc, path, "***" if parts.query else "", ""))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, tuple | list):
+        return ", ".join(map(str, value)) or "–"
+    return "–" if value is None or value == "" else str(value)
+
+
+async def _ask_sources(config: Config, secrets: SecretReader) -> bool:
+    """One call to each source; what came back goes to standard error."""
+    from cryptowatcher.adapters.clock import SystemClock
+
+    good = True
+    for settings in config.sources:
+        deps = Deps(clock=SystemClock(), secret=secrets, random=Random())
+        try:
+            async with settings.open(deps) as source:
+                seen = await source.fetch(0)
+        except Error as error:
+            note(f"{name_of(settings)}: {error}")
+            good = False
+            continue
+        first = f", {seen.pairs[0]} at {show_price(float(seen.price[0]))}" if seen.pairs else ""
+        note(f"{name_of(settings)}: {len(seen.pairs)} pairs{first}; {len(seen.unseen)} not seen")
+        good = good and bool(seen.pairs)
+    return good

@@ -1,0 +1,1 @@
+"""`cryptowatcher fake-coingecko`: a simulated market behind CoinGecko's paths, for trying things out."""

@@ -1,0 +1,56 @@
+"""Options that many commands share, and the configuration they lead to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cryptowatcher.config import FILE_NAME, Config, Resolved, resolve
+from cryptowatcher.domain.pairs import check_pair
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        envvar="CRYPTOWATCHER_CONFIG",
+        metavar="FILE",
+        help="The configuration; without it ./cryptowatcher.toml if there is one, else the defaults.",
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", metavar="FOLDER", help="Where journal and store are kept; goes before the file's."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Write one JSON document instead of text for people.")]
+
+
+def resolved(config_file: Path | None, data_dir: Path | None) -> Resolved:
+    """The configuration and the origin of each setting, as the command line asks for it."""
+    if config_file is None and Path(FILE_NAME).is_file():
+        config_file = Path(FILE_NAME)
+    return resolve(config_file, os.environ, data_dir=data_dir)
+
+
+def settings(config_file: Path | None, data_dir: Path | None) -> Config:
+    """The configuration as the command line asks for it."""
+    return resolved(config_file, data_dir).config
+
+
+def pair_named(text: str, *, where: str = "PAIR") -> str:
+    """`bitcoin` is `bitcoin/usd`."""
+    return check_pair(text if "/" in text else f"{text}/usd", where=where)
+
+
+def new_app() -> typer.Typer:
+    """A command, or a family of commands, in the house's manner."""
+    return typer.Typer(
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        no_args_is_help=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )

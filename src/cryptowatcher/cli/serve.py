@@ -1,0 +1,52 @@
+"""`cryptowatcher serve`: the page and the API alone, as `run` starts them beside the pipeline."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from typing import Annotated
+
+import typer
+
+from cryptowatcher.cli.options import ConfigFile, DataDir, new_app, settings
+from cryptowatcher.cli.process import run_until_stopped
+
+app = new_app()
+
+
+@app.command()
+def serve(
+    beside_pipeline: Annotated[
+        bool, typer.Option("--beside-pipeline", hidden=True, help="Stop when standard input closes.")
+    ] = False,
+    config_file: ConfigFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Only the page and the API, over the data of a watcher."""
+    config = settings(config_file, data_dir)
+    if beside_pipeline:
+        # Ctrl-C reaches every process of a terminal; the pipeline says when this one should stop.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    async def work(stop: asyncio.Event) -> None:
+        from cryptowatcher import app as program
+
+        watching = asyncio.create_task(_until_alone(stop)) if beside_pipeline else None
+        try:
+            await program.serve(config, stop)
+        finally:
+            if watching:
+                watching.cancel()
+
+    run_until_stopped(config, work, signals=(signal.SIGTERM,) if beside_pipeline else None)
+
+
+async def _until_alone(stop: asyncio.Event) -> None:
+    """Set `stop` when the process that started this one is gone: it held the other end of standard input."""
+    reader = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while await reader.read(4096):
+        pass
+    stop.set()

@@ -1,0 +1,96 @@
+"""Keeping things going: one instance a data folder, jobs that come back after Unavailable, a child process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+
+import structlog
+
+from cryptowatcher.errors import ConfigError, Unavailable
+
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 30.0
+STOP_WITHIN = 10.0
+CONFIG_ERROR_EXIT = 2
+
+log = structlog.get_logger()
+
+
+@contextlib.contextmanager
+def only_instance(data_dir: Path) -> Iterator[None]:
+    """Hold the data folder. ConfigError when another process does; the system lets go when a process dies."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        file = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError(f"the folder cannot be used: {error.strerror}", where=str(data_dir)) from None
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.read(file, 32).decode(errors="replace").strip() or "?"
+            hint = "stop it first, or give this one another folder with --data-dir"
+            message = f"another cryptowatcher (process {holder}) is using this folder"
+            raise ConfigError(message, where=str(data_dir), hint=hint) from None
+        os.ftruncate(file, 0)
+        os.write(file, f"{os.getpid()}\n".encode())
+        yield
+    finally:
+        os.close(file)
+
+
+async def keep_going(name: str, job: Callable[[], Awaitable[None]]) -> None:
+    """Run a job that never ends; begin it anew after Unavailable, waiting longer each time it fails at once.
+    Any other exception is a bug or a fence: it ends the process, and start-up is the recovery."""
+    loop = asyncio.get_running_loop()
+    pause = FIRST_PAUSE
+    while True:
+        started = loop.time()
+        try:
+            await job()
+        except Unavailable as error:
+            if loop.time() - started > LONGEST_PAUSE:
+                pause = FIRST_PAUSE
+            log.warning("job interrupted", job=name, reason=error.reason, error=str(error), again_in=pause)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+class Child:
+    """A process beside this one, started again when it ends. It sees its standard input close when we die."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = tuple(command)
+
+    async def run(self) -> None:
+        """Until cancelled; then it is asked to end, and ended after STOP_WITHIN seconds."""
+        pause = FIRST_PAUSE
+        while True:
+            process = await asyncio.create_subprocess_exec(*self._command, stdin=asyncio.subprocess.PIPE)
+            try:
+                code = await process.wait()
+            finally:
+                if process.returncode is None:
+                    await _end(process)
+            if code == CONFIG_ERROR_EXIT:
+                raise ConfigError("the page could not start, for the reason above")
+            log.error("the page's process ended", exit_code=code, again_in=pause)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(STOP_WITHIN):
+            await process.wait()
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

@@ -1,0 +1,59 @@
+"""What the HTTP face is built from: all of it is handed in, nothing is looked up."""
+
+from __future__ import annotations
+
+import msgspec
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+
+from cryptowatcher.domain.rules.model import LOCAL_OWNER
+from cryptowatcher.ports import Clock, Journal, Store
+from cryptowatcher.web.live import Hub
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Where health turns red, and how much callers may take.
+
+    silence_ms:    the newest record of the journal may be this old (a beat comes each second)
+    lag_ms:        watch may be this far behind the journal's newest record
+    check_seconds: store and journal must answer within this
+    body_bytes:    a request's body at most
+    streams:       clients on the live stream at most
+    """
+
+    silence_ms: int = 10_000
+    lag_ms: int = 10_000
+    check_seconds: float = 3.0
+    body_bytes: int = 65_536
+    streams: int = 5_000
+
+
+class WebDeps(msgspec.Struct, frozen=True, kw_only=True):
+    """The serve process's view of the world.
+
+    store:    where rule changes are written
+    reads:    the same store opened read-only, so that asking never waits for a writer; None: ask `store`
+    journal:  read only
+    channels: names a rule may use
+    hosts:    names under which the page may be reached besides loopback and plain addresses
+    """
+
+    store: Store
+    journal: Journal
+    clock: Clock
+    hub: Hub
+    version: str
+    reads: Store | None = None
+    owner: str = LOCAL_OWNER
+    channels: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    limits: Limits = Limits()
+
+    @property
+    def asked(self) -> Store:
+        """The store for questions."""
+        return self.reads or self.store
+
+
+Deps = NamedDependency[SkipValidation[WebDeps]]
+"""How a route handler names what it needs: `deps: Deps`."""

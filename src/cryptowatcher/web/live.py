@@ -1,0 +1,275 @@
+"""The live stream's middle: one hub holds what is known now; `follow` keeps it so from the journal and the store.
+
+A client is a sequence number, never a queue. A client that has frame n-1 gets the changes of frame n; any other
+(new, slow, reconnected) gets the whole state. Both are encoded once and shared by all clients.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+import structlog
+
+from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.records import Record, Ticks, Verdict
+from cryptowatcher.domain.status import Price
+from cryptowatcher.domain.ticks import TickBatch
+from cryptowatcher.errors import Unavailable
+from cryptowatcher.ports import Cursor, Journal, Store, Trimmed, Tx
+from cryptowatcher.web.answers import AlertAnswer, PriceAnswer, alert_answer, price_answer
+
+NEWEST_ALERTS = 100
+"""A snapshot carries this many; a frame of changes carries at most this many new ones."""
+
+READ_AT_ONCE = 1_000
+
+log = structlog.get_logger()
+_encode = msgspec.json.Encoder().encode
+
+
+class SnapshotEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """All prices and the newest alerts, newest first. Replaces what the client knew of prices."""
+
+    at_ms: int
+    prices: list[PriceAnswer]
+    alerts: list[AlertAnswer]
+
+
+class PricesEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """The prices that changed since the frame before."""
+
+    at_ms: int
+    prices: list[PriceAnswer]
+
+
+class AlertsEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Alerts that are new since the frame before, newest first. `more`: there are others, ask /alerts."""
+
+    at_ms: int
+    alerts: list[AlertAnswer]
+    more: bool
+
+
+class Hub:
+    """What is known now, as frames with a sequence number. Only for the thread of its event loop.
+
+    name:    differs between processes, so that an event id of another process is not believed
+    clients: streams that are open; whoever serves one counts itself
+    pulses:  how often a sign of life was asked for
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.prices: dict[str, Price] = {}
+        self.alerts: tuple[Alert, ...] = ()
+        self.at = 0
+        self.seq = 0
+        self.clients = 0
+        self.pulses = 0
+        self.closed = False
+        self.changed = asyncio.Event()
+        self._changes = b""
+        self._snapshot = (-1, b"")
+
+    def publish(
+        self, prices: Sequence[Price], alerts: Sequence[Alert] = (), *, at: int, more: bool = False
+    ) -> None:
+        """One frame: prices that changed and alerts that are new (newest first)."""
+        self.prices.update((price.pair, price) for price in prices)
+        self.alerts = _newest((*alerts, *self.alerts))
+        self.at = at
+        self.seq += 1
+        self._changes = b"".join(self._change_events(prices, alerts, more=more))
+        self._wake()
+
+    def after(self, seen: int) -> bytes | None:
+        """What a client that has frame `seen` needs next; None when it has the newest. -1 has nothing."""
+        if seen == self.seq:
+            return None
+        if seen >= 0 and seen == self.seq - 1:
+            return self._changes
+        if self._snapshot[0] != self.seq:
+            self._snapshot = (self.seq, self._snapshot_event())
+        return self._snapshot[1]
+
+    def seen_by(self, last_event_id: str | None) -> int:
+        """The frame that a reconnecting client says it has, -1 when that is not a frame of this hub."""
+        name, _, seq = (last_event_id or "").rpartition("-")
+        if name != self.name or not (seq.isascii() and seq.isdigit()) or len(seq) > 15:
+            return -1
+        return int(seq) if int(seq) <= self.seq else -1
+
+    def pulse(self) -> None:
+        """Let every idle client send a sign of life."""
+        self.pulses += 1
+        self._wake()
+
+    def close(self) -> None:
+        """End all streams."""
+        self.closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        """Waiters hold the old event, so none of them can miss it and none has to be counted."""
+        before, self.changed = self.changed, asyncio.Event()
+        before.set()
+
+    def _change_events(self, prices: Sequence[Price], alerts: Sequence[Alert], *, more: bool) -> Iterator[bytes]:
+        if alerts:
+            shown = [alert_answer(alert) for alert in alerts]
+            yield _event("alerts", AlertsEvent(at_ms=self.at, alerts=shown, more=more))
+        changed = [price_answer(price) for price in prices]
+        yield _event("prices", PricesEvent(at_ms=self.at, prices=changed), id=self._id())
+
+    def _snapshot_event(self) -> bytes:
+        snapshot = SnapshotEvent(
+            at_ms=self.at,
+            prices=[price_answer(price) for price in self.prices.values()],
+            alerts=[alert_answer(alert) for alert in self.alerts],
+        )
+        return _event("snapshot", snapshot, id=self._id())
+
+    def _id(self) -> str:
+        return f"{self.name}-{self.seq}"
+
+
+async def follow(
+    journal: Journal, store: Store, hub: Hub, *, owner: str, every: float = 0.25, pulse_every: float = 15.0
+) -> None:
+    """Keep the hub's frames up to date, at most one per `every` seconds. Runs until it is cancelled.
+
+    Prices come from the journal the moment they are accepted, alerts from the store once they are committed.
+    A trimmed or recreated journal makes it begin again from the store.
+    """
+    async with asyncio.TaskGroup() as jobs:
+        jobs.create_task(_pulse(hub, pulse_every))
+        follower = _Follower(journal, store, hub, owner)
+        reachable = True
+        while True:
+            try:
+                await follower.turn()
+                if not reachable:
+                    log.info("live stream follows again")
+                reachable = True
+            except Unavailable as error:
+                if reachable:
+                    log.warning("live stream stands still", reason=error.reason, detail=str(error))
+                reachable = False
+            await asyncio.sleep(every)
+
+
+async def _pulse(hub: Hub, every: float) -> None:
+    while True:
+        await asyncio.sleep(every)
+        hub.pulse()
+
+
+class _Follower:
+    """Where the following has come to."""
+
+    def __init__(self, journal: Journal, store: Store, hub: Hub, owner: str) -> None:
+        self.journal = journal
+        self.store = store
+        self.hub = hub
+        self.owner = owner
+        self.started_on: str | None = None
+        self.after = 0
+        self.cursor: Cursor | None = None
+        self.known: set[str] = set()
+        self.at = 0
+
+    async def turn(self) -> None:
+        """All that is new becomes at most one frame."""
+        if self.started_on != self.journal.id:
+            await self._start(0)
+        try:
+            prices = await self._new_prices()
+        except Trimmed as trimmed:
+            await self._start(trimmed.oldest - 1)
+            return
+        alerts, more = await self._new_alerts()
+        if prices or alerts:
+            self.hub.publish(prices, alerts, at=self.at, more=more)
+
+    async def _start(self, at_least: int) -> None:
+        """Begin from what the store knows: everything up to its cursor."""
+
+        def read(tx: Tx) -> tuple[Cursor | None, list[Price], list[Alert]]:
+            return tx.cursor(), tx.prices(), tx.alerts(self.owner, limit=NEWEST_ALERTS)
+
+        self.cursor, prices, alerts = await self.store.run(read)
+        known = self.cursor.seq if self.cursor and self.cursor.journal == self.journal.id else 0
+        self.started_on = self.journal.id
+        self.after = max(known, at_least)
+        self.at = max(self.at, self.cursor.at if self.cursor else 0)
+        new, more = self._unknown(alerts)
+        self.hub.publish(prices, new, at=self.at, more=more)
+
+    async def _new_prices(self) -> list[Price]:
+        newest: dict[str, Price] = {}
+        while records := await self.journal.read(self.after, READ_AT_ONCE):
+            newest.update((price.pair, price) for price in _prices_in(records))
+            self.after = records[-1].seq
+            self.at = records[-1].at
+        if await self.journal.head() < self.after:
+            self.started_on = None  # recreated under us: the next turn starts again
+        return list(newest.values())
+
+    async def _new_alerts(self) -> tuple[list[Alert], bool]:
+        """Alerts appear only when the cursor moves; while it stands at our position there is nothing to ask."""
+        if self.cursor and self.cursor.journal == self.started_on and self.cursor.seq >= self.after:
+            return [], False
+        before = self.cursor
+
+        def read(tx: Tx) -> tuple[Cursor | None, list[Alert]]:
+            cursor = tx.cursor()
+            return cursor, [] if cursor == before else tx.alerts(self.owner, limit=NEWEST_ALERTS)
+
+        self.cursor, alerts = await self.store.run(read)
+        return self._unknown(alerts) if alerts else ([], False)
+
+    def _unknown(self, alerts: Sequence[Alert]) -> tuple[list[Alert], bool]:
+        """Those not published before. Ids sort by the event's time, so a late one may stand anywhere."""
+        new = [alert for alert in alerts if alert.id not in self.known]
+        self.known = {alert.id for alert in alerts}
+        return new, len(new) >= NEWEST_ALERTS
+
+
+def _prices_in(records: Iterable[Record]) -> Iterator[Price]:
+    """The accepted observations, oldest first."""
+    for record in records:
+        match record.body:
+            case Ticks(batch) | Verdict(batch, True):
+                for row, pair in enumerate(batch.names()):
+                    yield _price(batch, row, pair, record.seq)
+            case _:
+                pass
+
+
+def _price(batch: TickBatch, row: int, pair: str, seq: int) -> Price:
+    volume, cap = float(batch.volume[row]), float(batch.market_cap[row])
+    observed_at = int(batch.observed_at[row])
+    return Price(
+        pair=pair,
+        price=float(batch.price[row]),
+        volume_24h=volume if volume == volume else None,
+        market_cap=cap if cap == cap else None,
+        observed_at=observed_at,
+        received_at=batch.received_at,
+        valid_until=observed_at + batch.valid_for,
+        source=batch.source,
+        seq=seq,
+    )
+
+
+def _newest(alerts: Iterable[Alert]) -> tuple[Alert, ...]:
+    return tuple(sorted(alerts, key=lambda alert: alert.id, reverse=True)[:NEWEST_ALERTS])
+
+
+def _event(name: str, data: msgspec.Struct, *, id: str = "") -> bytes:  # noqa: A002  the field's name in the format
+    """One message of the stream. JSON has no line breaks, so one `data` line is enough. Only the last message of
+    a frame has an id: a client cut off in the middle of a frame asks for the frame again."""
+    line = f"id: {id}\n".encode() if id else b""
+    return b"event: " + name.encode() + b"\n" + line + b"data: " + _encode(data) + b"\n\n"

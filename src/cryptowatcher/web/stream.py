@@ -1,0 +1,122 @@
+"""GET /api/v1/stream: prices and alerts as Server-Sent Events.
+
+- `snapshot` comes first, and again whenever a client has missed a frame: all prices and the newest 100 alerts.
+- `prices` and `alerts` carry what changed since the frame before.
+- Alerts are not lost by falling behind: keep the ids you know. When an `alerts` event says `more`, or none of a
+  snapshot's alerts is known to you, page through /api/v1/alerts until you meet one that is.
+- Event ids make a short interruption cheap: a browser sends the last one back by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from litestar import Request, Response, get
+from litestar.response.base import ASGIResponse
+from litestar.types import Receive, Scope, Send
+
+from cryptowatcher.web.deps import Deps
+from cryptowatcher.web.live import Hub
+from cryptowatcher.web.problems import Problem, documented
+
+RETRY_MS = 2_000
+_START: Any = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [
+        (b"content-type", b"text/event-stream; charset=utf-8"),
+        (b"cache-control", b"no-store"),
+        (b"x-accel-buffering", b"no"),
+    ],
+}
+_SIGN_OF_LIFE = b": still here\n\n"
+
+
+class _Stream(ASGIResponse):
+    """Written as a bare ASGI loop: one shared bytes object a frame, no copy and no queue for a client."""
+
+    def __init__(self, hub: Hub, seen: int) -> None:
+        super().__init__()
+        self.hub = hub
+        self.seen = seen
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        del scope
+        serving = asyncio.current_task()
+        assert serving is not None
+        with _counted(self.hub):
+            leaving = asyncio.create_task(_cancel_when_gone(receive, serving))
+            try:
+                await self._serve(send)
+            except asyncio.CancelledError:
+                if not leaving.done() or serving.uncancel() > 0:
+                    raise
+                # else it was our own: the client has gone, and nothing is left to do
+            finally:
+                leaving.cancel()
+
+    async def _serve(self, send: Send) -> None:
+        hub, seen, pulses = self.hub, self.seen, self.hub.pulses
+        await send(_START)
+        await _body(send, f"retry: {RETRY_MS}\n\n".encode())
+        while not hub.closed:
+            frame, seq = hub.after(seen), hub.seq
+            if frame is not None:
+                seen, pulses = seq, hub.pulses
+                await _body(send, frame)
+            elif pulses != hub.pulses:
+                pulses = hub.pulses
+                await _body(send, _SIGN_OF_LIFE)
+            else:
+                await hub.changed.wait()
+        await _body(send, b"", more=False)
+
+
+class _Live(Response[str]):
+    """So that the route is an ordinary one, with its description, in front of the bare loop."""
+
+    def __init__(self, hub: Hub, seen: int) -> None:
+        super().__init__("")
+        self.hub = hub
+        self.seen = seen
+
+    def to_asgi_response(self, *_: Any, **__: Any) -> ASGIResponse:
+        return _Stream(self.hub, self.seen)
+
+
+@get(
+    "/stream",
+    media_type="text/event-stream",
+    responses=documented(503),
+    summary="Prices and alerts as they happen (Server-Sent Events)",
+    description=__doc__,
+    tags=["live"],
+)
+async def stream(deps: Deps, request: Request[Any, Any, Any]) -> Response[str]:
+    hub = deps.hub
+    if hub.closed or hub.clients >= deps.limits.streams:
+        raise Problem(503, "no more live streams now; try again in some seconds", retry_after=10)
+    return _Live(hub, hub.seen_by(request.headers.get("last-event-id")))
+
+
+@contextlib.contextmanager
+def _counted(hub: Hub) -> Iterator[None]:
+    hub.clients += 1
+    try:
+        yield
+    finally:
+        hub.clients -= 1
+
+
+async def _body(send: Send, body: bytes, *, more: bool = True) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+async def _cancel_when_gone(receive: Receive, serving: asyncio.Task[Any]) -> None:
+    """The server drops what is sent to a client that has gone without a word, so someone has to listen."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    serving.cancel()

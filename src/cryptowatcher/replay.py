@@ -19,7 +19,7 @@ import numpy as np
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.pairs import pair_of
 from cryptowatcher.domain.records import Record, Ticks
-from cryptowatcher.domain.rules.language import check_spec
+from cryptowatcher.domain.rules.language import check_spec, parse
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, Rule, RuleChange, RuleSpec, rule_id
 from cryptowatcher.domain.ticks import Ints, TickBatch
 from cryptowatcher.domain.watcher import Watcher
@@ -55,9 +55,11 @@ def replay(
     pair: what the pair of files without a column for it is called
     """
     batch = read_candles(files, pair=pair)
-    watcher = Watcher(candles=False)
-    for number, spec in enumerate(rules, start=1):
+    for spec in rules:
         check_spec(spec)
+    windows = {parse(spec.when).feature.window for spec in rules} - {0}
+    watcher = Watcher(candles=False, windows=windows)
+    for number, spec in enumerate(rules, start=1):
         rule = Rule(id=rule_id(LOCAL_OWNER, spec.name), owner=LOCAL_OWNER, version=1, spec=spec)
         change = RuleChange(number=number, rule_id=rule.id, owner=LOCAL_OWNER, head=0, saved_at=0, rule=rule)
         watcher.take_up(change, 0)
@@ -94,15 +96,16 @@ def read_candles(files: Sequence[Path], *, pair: str | None = None) -> TickBatch
     if not files:
         raise ConfigError("there is no file to replay")
     frames = [_read(path, pair) for path in files]
-    table = pl.concat(frames).sort("at", "pair").unique(["at", "pair"], keep="last", maintain_order=True)
-    names = table["pair"].unique().sort()
-    number = dict(zip(names.to_list(), range(len(names)), strict=True))
+    names = pl.concat([frame["pair"].unique() for frame in frames]).unique().sort()
+    kind = pl.Enum(names)
+    coded = [frame.with_columns(pl.col("pair").cast(kind).to_physical()) for frame in frames]
+    table = pl.concat(coded).sort("at", "pair").unique(["at", "pair"], keep="last", maintain_order=True)
     at: Ints = table["at"].to_numpy().astype(np.int64)
     interval = int(table["interval"].max() or 0)  # type: ignore[arg-type]  # an integer column
     return TickBatch(
         source="replay",
         pairs=tuple(names.to_list()),
-        pair=table["pair"].replace_strict(number, return_dtype=pl.Int64).to_numpy().astype(np.int64),
+        pair=table["pair"].to_numpy().astype(np.int64),
         price=table["close"].to_numpy().astype(np.float64),
         volume=np.full(len(table), np.nan),
         market_cap=np.full(len(table), np.nan),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cryptowatcher.domain.quality import PATIENCE, Judge, Judgement
+from cryptowatcher.domain.quality import CONFIRMATIONS, PATIENCE, Judge, Judgement
 from cryptowatcher.domain.records import Body, Held, Record, Ticks, Verdict
 from cryptowatcher.domain.ticks import TickBatch, one_instant
 
@@ -70,19 +70,20 @@ def test_one_bad_low_price_never_becomes_the_anchor() -> None:
 
 
 def test_the_guard_gives_in_to_a_market_that_really_jumps_each_time() -> None:
-    wild = [100 * 3**n for n in range(PATIENCE + 3)]
+    wild = [100 * 3**n for n in range(PATIENCE["jump"] + 3)]
     counted = feed(Judge(), *wild)
     assert any(counted[1:]), "rejected for ever"
 
 
-def test_a_whole_market_that_jumps_at_once_must_be_confirmed_three_times() -> None:
+def test_a_whole_market_that_jumps_at_once_must_be_confirmed_many_times() -> None:
     judge = Judge()
     names = [f"c{n}/usd" for n in range(20)]
     judge.judge(page(0, dict.fromkeys(names, 100.0)))
-    results = [accepted(judge.judge(page(n, dict.fromkeys(names, 5.0)))) for n in range(1, 6)]
-    assert results[:3] == [{}, {}, {}]
-    assert set(results[3]) == set(names)
-    assert set(results[4]) == set(names)
+    needed = CONFIRMATIONS["market_wide"]
+    results = [accepted(judge.judge(page(n, dict.fromkeys(names, 5.0)))) for n in range(1, needed + 3)]
+    assert results[:needed] == [{}] * needed
+    assert set(results[needed]) == set(names)
+    assert set(results[needed + 1]) == set(names)
 
 
 def test_a_whole_market_that_comes_back_fires_nothing() -> None:
@@ -138,7 +139,7 @@ def test_a_guard_restored_from_the_journal_goes_on_as_before(prices: list[float]
     assert restored.last_seen("a/usd") == whole.last_seen("a/usd")
     for n, price in enumerate(prices[cut:], start=cut):
         mine, theirs = whole.judge(page(n, {"a/usd": price})), restored.judge(page(n, {"a/usd": price}))
-        if cut < PATIENCE and len(prices) < PATIENCE:
+        if len(prices) < PATIENCE["jump"]:
             assert accepted(mine) == accepted(theirs)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Generic, TypeVar
@@ -36,7 +36,9 @@ def require_sqlite(version: str = apsw.sqlite_lib_version()) -> None:
         raise ConfigError(f"SQLite {version} can corrupt the files; at least {floor} is needed", hint=hint)
 
 
-def connect(path: Path, *, readonly: bool = False, checkpoints: bool = False) -> apsw.Connection:
+def connect(
+    path: Path, *, readonly: bool = False, checkpoints: bool = False, busy_ms: int = BUSY_MS
+) -> apsw.Connection:
     """A connection with durable commits. `checkpoints` says whether it checkpoints by itself.
 
     ConfigError when the file is damaged, foreign or cannot be opened; Unavailable when it is to be read
@@ -47,7 +49,7 @@ def connect(path: Path, *, readonly: bool = False, checkpoints: bool = False) ->
         raise Unavailable(f"{path} is not there yet", reason="not_ready")
     with explained(path):
         db = apsw.Connection(str(path))
-        db.set_busy_timeout(BUSY_MS)
+        db.set_busy_timeout(busy_ms)
         db.pragma("journal_mode", "wal")
         db.pragma("synchronous", "full")
         db.pragma("foreign_keys", True)
@@ -161,26 +163,34 @@ class _Checkpointer:
         db.execute("SELECT count(*) FROM sqlite_master").fetchall()
         try:
             while not self._stop.wait(_CHECKPOINT_EVERY):
-                self._checkpoint(db, apsw.SQLITE_CHECKPOINT_PASSIVE)
-            self._checkpoint(db, apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        finally:
-            db.close()
-
-    def _checkpoint(self, db: apsw.Connection, mode: int) -> None:
-        try:
-            frames, _ = db.wal_checkpoint(mode=mode)
-            if frames * _PAGE > _LARGEST_WAL:
-                db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-            self._note(frames >= 0)
-        except (apsw.BusyError, apsw.LockedError, apsw.FullError):
-            self._note(False)
+                self._note(_checkpoint(db))
+            _truncate(db)
         except apsw.IOError as error:
             end_process(error)
+        finally:
+            db.close()
 
     def _note(self, ok: bool) -> None:
         if ok != self._ok:
             log.info("checkpoints work again" if ok else "checkpoints do not get through", path=str(self._path))
         self._ok = ok
+
+
+def _checkpoint(db: apsw.Connection) -> bool:
+    """Whether it could be done, as far as readers let it."""
+    try:
+        frames, _ = db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+    except (apsw.BusyError, apsw.LockedError, apsw.FullError):
+        return False
+    if frames * _PAGE > _LARGEST_WAL:
+        _truncate(db)
+    return frames >= 0
+
+
+def _truncate(db: apsw.Connection) -> None:
+    """Make the WAL empty, unless someone still reads from it."""
+    with suppress(apsw.BusyError, apsw.LockedError, apsw.FullError):
+        db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 
 @asynccontextmanager

@@ -6,31 +6,45 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING
+
+import typer
 
 from cryptowatcher import logs
-from cryptowatcher.config import Config
 
+if TYPE_CHECKING:
+    from cryptowatcher.config import Log
+
+Work = Callable[[asyncio.Event], Awaitable[None]]
 Signals = Sequence[signal.Signals]
 
-
-def run_until_stopped(
-    config: Config, work: Callable[[asyncio.Event], Awaitable[None]], *, signals: Signals | None = None
-) -> None:
-    """Run `work` with the event that is set when the process is asked to stop: by SIGINT or SIGTERM, or by the
-    given signals. Nothing that was accepted can be lost by stopping at once: starting again is recovery."""
-    logs.set_up(format=config.log.format, level=config.log.level)
-    asyncio.run(_with_signals(work, signals or (signal.SIGINT, signal.SIGTERM)))
+ASKED = (signal.SIGINT, signal.SIGTERM)
 
 
-async def _with_signals(work: Callable[[asyncio.Event], Awaitable[None]], signals: Signals) -> None:
+def until_stopped(work: Work, *, log: Log | None = None, signals: Signals = ASKED) -> None:
+    """Run `work` with the event that is set when the process is asked to stop by one of the signals; after SIGINT
+    the exit code is 130. Nothing that was accepted can be lost by stopping at once: starting again is recovery."""
+    if log is None:
+        logs.set_up()
+    else:
+        logs.set_up(format=log.format, level=log.level)
+    if asyncio.run(_with_signals(work, signals)) == signal.SIGINT:
+        raise typer.Exit(128 + signal.SIGINT)
+
+
+async def _with_signals(work: Work, signals: Signals) -> signal.Signals | None:
+    """Returns the signal that asked to stop, None when the work ended by itself."""
     stop = asyncio.Event()
+    first: list[signal.Signals] = []
     loop = asyncio.get_running_loop()
 
     def asked(number: signal.Signals) -> None:
-        if stop.is_set():
+        if first:
             os._exit(128 + number)
+        first.append(number)
         stop.set()
 
     for number in signals:
         loop.add_signal_handler(number, asked, number)
     await work(stop)
+    return first[0] if first else None

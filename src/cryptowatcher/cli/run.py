@@ -6,7 +6,7 @@ import asyncio
 
 from cryptowatcher.cli.options import ConfigFile, DataDir, new_app, settings
 from cryptowatcher.cli.output import note
-from cryptowatcher.cli.process import run_until_stopped
+from cryptowatcher.cli.process import until_stopped
 from cryptowatcher.config import Config
 
 app = new_app()
@@ -27,7 +27,7 @@ def run(config_file: ConfigFile = None, data_dir: DataDir = None) -> None:
 
         await program.run(config, stop)
 
-    run_until_stopped(config, work)
+    until_stopped(work, log=config.log)
 
 
 def greeting(config: Config) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from cryptowatcher.cli.options import ConfigFile, DataDir, new_app, settings
-from cryptowatcher.cli.process import run_until_stopped
+from cryptowatcher.cli.process import ASKED, until_stopped
 
 app = new_app()
 
@@ -39,7 +39,7 @@ def serve(
             if watching:
                 watching.cancel()
 
-    run_until_stopped(config, work, signals=(signal.SIGTERM,) if beside_pipeline else None)
+    until_stopped(work, log=config.log, signals=(signal.SIGTERM,) if beside_pipeline else ASKED)
 
 
 async def _until_alone(stop: asyncio.Event) -> None:

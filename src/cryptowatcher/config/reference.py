@@ -118,7 +118,9 @@ def _section(name: str) -> Iterator[str]:
         if struct.fields:
             yield from _HEAD
             told = meanings(struct.cls)
-            yield from (_row(each.encode_name, _default(each), told.get(each.name, "")) for each in struct.fields)
+            yield from (
+                _row(each.encode_name, _default(each), told.get(each.encode_name, "")) for each in struct.fields
+            )
             yield ""
 
 

@@ -4,6 +4,7 @@ A `Budget` is what is remembered; pure functions move it on. Times are epoch ms 
 
 - Every call counts for the minute. A credit of the month is charged when the answer arrives, and until then
   the call is `pending`; one that was never settled (a crash) is charged, so a crash never forgets a call.
+  It is charged to the month in which it began.
 - The month's credits are spread evenly over what is left of the month, recomputed from what is left.
 - The gate shuts after a failure, longer each time, and opens with the first good answer.
 - When the wall clock steps back, everything remembered moves back with it: the step neither opens the gate
@@ -97,7 +98,7 @@ def at(budget: Budget, now: int) -> Budget:
         budget = shifted(budget, -back)
     month = _month(now)
     if month > budget.month:
-        return msgspec.structs.replace(budget, seen=now, month=month, used=0)
+        return msgspec.structs.replace(budget, seen=now, month=month, used=0, pending=0)
     # A clock that stepped back into an earlier month must not bring its credits back.
     return msgspec.structs.replace(budget, seen=now, month=month)
 
@@ -137,12 +138,12 @@ def _minute_allows(budget: Budget, pace: Allowance) -> int:
 def _month_allows(budget: Budget, pace: Allowance, now: int) -> int:
     if pace.per_month is None:
         return 0
-    end = _month_start(budget.month + 1)
+    start, end = _month_start(budget.month), _month_start(budget.month + 1)
     left = pace.per_month - budget.used - budget.pending
     if left <= 0:
         return end
     last = budget.started_at if budget.pending else budget.charged_at
-    return min(last + (end - last) // left, end) if last else now
+    return last + (end - last) // left if start <= last <= now else 0
 
 
 def after_call_started(budget: Budget, now: int, *, first: bool = True) -> Budget:

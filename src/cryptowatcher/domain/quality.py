@@ -2,8 +2,8 @@
 
 A price that jumps by more than half against the last accepted one counts only when the next observation
 agrees with it; until then it is *held*, and no rule sees it. Where many coins jump in one answer, the source
-itself is suspect and three more answers must agree. The guard looks the same up and down, never anchors on
-what it has not accepted, and gives in after five held observations in a row: it cannot reject for ever.
+itself is suspect and ten more answers must agree. The guard looks the same up and down, never anchors on what
+it has not accepted, and gives in when a coin is held too often in a row: it cannot reject for ever.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ JUMP = math.log(1.5)
 AGREES = math.log(1.25)
 MARKET_WIDE_SHARE = 0.2
 MARKET_WIDE_PAIRS = 5
-CONFIRMATIONS = {"jump": 1, "market_wide": 3}
-PATIENCE = 5
+CONFIRMATIONS = {"jump": 1, "market_wide": 10}
+PATIENCE = {"jump": 5, "market_wide": 20}
 DISAGREED = "the next observation disagreed"
 SUPERSEDED = "a newer observation is held in its place"
 AGREED = "the next observation agreed"
@@ -167,7 +167,9 @@ class Judge:
             verdicts.append((suspect.tick, DISAGREED))
             return True
         agrees = abs(math.log(float(batch.price[row]) / suspect.price)) <= AGREES
-        if (agrees and suspect.agreed + 1 >= CONFIRMATIONS[suspect.reason]) or suspect.streak >= PATIENCE:
+        if (agrees and suspect.agreed + 1 >= CONFIRMATIONS[suspect.reason]) or suspect.streak >= PATIENCE[
+            suspect.reason
+        ]:
             verdicts.append((suspect.tick, AGREED if agrees else DISAGREED))
             return True
         # Not settled: the newer one is held in its place.

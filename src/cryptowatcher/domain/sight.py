@@ -27,6 +27,8 @@ class Sight:
         self._last_ok = 0
         self._idle_rounds = 0
         self._held = 0
+        self._some = False
+        self._unseen: Counter[str] = Counter()
         self._state: SourceState = "starting"
         self._since = now
 
@@ -35,24 +37,27 @@ class Sight:
         self._trouble = (reason, detail)
 
     def saw(self, accepted: Iterable[str], unseen: Iterable[tuple[str, str]], *, held: int, now: int) -> None:
-        """An answer: pairs with an accepted observation, and (pair, reason) for the others it spoke of."""
-        some = False
+        """One answer: pairs with an accepted observation, and (pair, reason) for the others it spoke of."""
         for pair in accepted:
-            some = True
+            self._some = True
             self._seen_at[pair] = now
             self._reason.pop(pair, None)
-        reasons: Counter[str] = Counter()
         for pair, reason in unseen:
-            reasons[reason] += 1
+            self._unseen[reason] += 1
             known = self._reason.get(pair)
             if known is None or known[0] != reason:
                 self._reason[pair] = (reason, now)
         self._held = held
+
+    def round_over(self, now: int) -> None:
+        """All calls of a round were answered: only now it shows whether anything in it could be used."""
+        some, unseen = self._some, self._unseen
+        self._some, self._unseen = False, Counter()
         if some:
             self._last_ok, self._idle_rounds, self._trouble = now, 0, ("", "")
             return
         self._idle_rounds += 1
-        worst = reasons.most_common(1)[0][0] if reasons else ("held" if held else "empty")
+        worst = unseen.most_common(1)[0][0] if unseen else "empty"
         if worst != "unchanged":
             self._trouble = (worst, f"no usable price in the last answer, mostly `{worst}`")
         elif self._idle_rounds >= _FROZEN_AFTER and now - self._last_ok > _FROZEN_MS:

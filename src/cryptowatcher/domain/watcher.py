@@ -7,7 +7,7 @@ stretches of the log.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -48,8 +48,9 @@ CHECKPOINT_SCHEMA = 1
 class Watcher:
     """Feed it rule changes with the position they count from, then records in order."""
 
-    def __init__(self, *, candles: bool = True) -> None:
-        self.engine = Engine()
+    def __init__(self, *, candles: bool = True, windows: Collection[int] | None = None) -> None:
+        """A replay that knows its rules beforehand asks for no candles and only the windows they read (ms)."""
+        self.engine = Engine(windows=windows)
         self._candles = CandleFold() if candles else None
         self._changes: deque[tuple[int, RuleChange]] = deque()
         self._alerts: list[Alert] = []

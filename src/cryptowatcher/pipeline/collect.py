@@ -102,6 +102,7 @@ class Collector:
                 return
             accepted = await self._take(observations)
             await self._pacer.answered(ok=accepted)
+        self._sight.round_over(self._clock.now())
 
     async def _take(self, observations: Observations) -> bool:
         """Judge one answer and journal it. Whether anything in it could be used."""

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from random import Random
 from typing import Final
 
@@ -49,6 +50,9 @@ LEASE_MARGIN: Final = 30.0
 
 LONGEST_SLEEP: Final = 5.0
 """Seconds after which the store is asked anyway: the wall clock may have jumped, another process written."""
+
+STORE_PAUSE: Final = 1.0
+"""Seconds between attempts while the store cannot be written."""
 
 ORPHANS_EVERY: Final = 60.0
 """Seconds between looks for deliveries to channels that are not configured."""
@@ -120,12 +124,28 @@ class Notifier:
     async def _work(self, group: asyncio.TaskGroup) -> None:
         while True:
             self._awake.clear()
-            done = await self._transact()
+            done = await self._transact_when_possible()
             for lane in self._lanes.values():
                 self._start_sends(lane, group)
             await self._sleep(done.next_due)
 
     # --- the store ---------------------------------------------------------------------------------
+
+    async def _transact_when_possible(self) -> _Round:
+        """What is in flight goes on while the store cannot be written, and no result is forgotten."""
+        failures = 0
+        while True:
+            try:
+                done = await self._transact()
+            except Unavailable as error:
+                failures += 1
+                if failures == 1:
+                    log.warning("outbox_unavailable", reason=error.reason, why=str(error))
+                await asyncio.sleep(STORE_PAUSE)
+            else:
+                if failures:
+                    log.info("outbox_back", failures=failures)
+                return done
 
     async def _transact(self) -> _Round:
         """One transaction: write results, claim for each lane what it has room for."""
@@ -310,4 +330,5 @@ class Notifier:
             self._alarm.cancel()
         results = tuple(self._results)
         if results:
-            await self._store.run(lambda tx: tx.settle(results))
+            with suppress(Unavailable):  # then the leases run out, as after a crash
+                await self._store.run(lambda tx: tx.settle(results))

@@ -85,26 +85,14 @@ quant-network,qnt,Quant,77,1.12,16,4.0
 pax-gold,paxg,PAX Gold,2330,0.43,9,0.8
 """
 _MAX_SUPPLY = {"bitcoin": 21e6, "litecoin": 84e6, "bitcoin-cash": 21e6, "cardano": 45e9, "ripple": 1e11}
-_FIRST = [
-    "lunar",
-    "nova",
-    "hyper",
-    "astra",
-    "quasi",
-    "terra",
-    "zen",
-    "magma",
-    "orbit",
-    "pixel",
-    "vortex",
-    "cedar",
-    "delta",
-    "ember",
-    "frost",
-    "glyph",
-    "harbor",
-]
-_SECOND = ["swap", "chain", "doge", "vault", "mint", "link", "fi", "verse", "pad", "net", "cat", "forge", "dao", "pay", "lend", "node", "bridge", "bit"]
+_FIRST = (
+    "lunar", "nova", "hyper", "astra", "quasi", "terra", "zen", "magma", "orbit", "pixel", "vortex", "cedar",
+    "delta", "ember", "frost", "glyph", "harbor",
+)  # fmt: skip
+_SECOND = (
+    "swap", "chain", "doge", "vault", "mint", "link", "fi", "verse", "pad", "net", "cat", "forge", "dao", "pay",
+    "lend", "node", "bridge", "bit",
+)  # fmt: skip
 
 
 def list_coins(seed: int, count: int) -> tuple[Coin, ...]:

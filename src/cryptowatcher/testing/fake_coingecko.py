@@ -10,6 +10,7 @@ From outside the process: POST /_control/misbehave and /_control/price, POST /_c
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -66,6 +67,7 @@ class FakeCoinGecko:
         self.per_minute = per_minute
         self.plan = plan
         self.requests: deque[Request] = deque(maxlen=_LOG)
+        self._asked = asyncio.Condition()
         self._clock = clock
         self._random = Random(seed)
         self._places = {coin.id: place for place, coin in enumerate(tape.coins)}
@@ -110,12 +112,20 @@ class FakeCoinGecko:
         else:
             self._prices.pop(coin, None)
 
+    async def wait_for(self, count: int) -> list[Request]:
+        """Once it has been asked `count` times, the requests so far."""
+        async with self._asked:
+            await self._asked.wait_for(lambda: len(self.requests) >= count)
+        return list(self.requests)
+
     # --- one request --------------------------------------------------------------------------------
 
     async def _answer(self, request: Request) -> Reply:
         if request.path.startswith("/_control"):
             return self._controlled(request)
-        self.requests.append(request)
+        async with self._asked:
+            self.requests.append(request)
+            self._asked.notify_all()
         refused = self._refused(request)
         answer = refused or self._honest(request)
         path = request.path.removeprefix(PREFIX)
@@ -154,18 +164,18 @@ class FakeCoinGecko:
             return _error(404, "Not Found")
         match request.path.removeprefix(PREFIX).strip("/").split("/"):
             case ["ping"]:
-                return Answer(json_reply(None), {"gecko_says": "(V3) To the Moon!"})
+                return _ok({"gecko_says": "(V3) To the Moon!"})
             case ["simple", "price"]:
                 return self._simple_price(request.query)
             case ["coins", "markets"]:
                 return self._markets(request.query)
             case ["coins", "list"]:
                 rows = [{"id": coin.id, "symbol": coin.symbol, "name": coin.name} for coin in self.tape.coins]
-                return Answer(json_reply(None), rows)
+                return _ok(rows)
             case ["coins", coin, "market_chart" | "ohlc" as what]:
                 return self._chart(coin, what, request.query)
             case ["simple", "supported_vs_currencies"]:
-                return Answer(json_reply(None), shapes.currencies())
+                return _ok(shapes.currencies())
         return _error(404, "Incorrect path. Please check https://www.coingecko.com/api/")
 
     def _snapshot(self) -> Snapshot:
@@ -190,7 +200,7 @@ class FakeCoinGecko:
         if len(query.get("ids", "").split(",")) > _IDS_MOST:
             return _error(422, f"more than {_IDS_MOST} ids")
         now = self._snapshot()
-        return Answer(json_reply(None), shapes.simple_price(self.tape.coins, now, places, query))
+        return _ok(shapes.simple_price(self.tape.coins, now, places, query))
 
     def _markets(self, query: Mapping[str, str]) -> Answer:
         if not query.get("vs_currency"):
@@ -207,7 +217,7 @@ class FakeCoinGecko:
         size = min(max(_integer(query.get("per_page"), shapes.PER_PAGE), 1), shapes.PER_PAGE_MOST)
         start = (max(_integer(query.get("page"), 1), 1) - 1) * size
         rows = shapes.market_rows(scene, places[start : start + size], tape=self.tape, query=query)
-        return Answer(json_reply(None, headers=(("total", str(len(places))), ("per-page", str(size)))), rows)
+        return _ok(rows, ("total", str(len(places))), ("per-page", str(size)))
 
     def _chosen(self, query: Mapping[str, str]) -> list[int]:
         """ids before names before symbols; what is not known is left out, and blanks are not forgiven."""
@@ -234,10 +244,10 @@ class FakeCoinGecko:
         if what == "market_chart":
             daily = query.get("interval") == "daily"
             chart = shapes.market_chart(self.tape, place, at, days=days, daily=daily, rate=rate)
-            return Answer(json_reply(None), chart)
+            return _ok(chart)
         if days not in shapes.OHLC_DAYS:
             return _error(400, "Invalid days parameter")
-        return Answer(json_reply(None), shapes.ohlc(self.tape, place, at, days=days, rate=rate))
+        return _ok(shapes.ohlc(self.tape, place, at, days=days, rate=rate))
 
     # --- control ------------------------------------------------------------------------------------
 
@@ -303,6 +313,10 @@ _CHOICES: Mapping[str, Callable[[Coin], str]] = {
 
 def _key(request: Request, plan: str) -> str | None:
     return request.headers.get(f"x-cg-{plan}-api-key") or request.query.get(f"x_cg_{plan}_api_key")
+
+
+def _ok(document: object, *headers: tuple[str, str]) -> Answer:
+    return Answer(Reply(headers=(("Content-Type", "application/json; charset=utf-8"), *headers)), document)
 
 
 def _error(status: int, text: str) -> Answer:

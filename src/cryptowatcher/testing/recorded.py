@@ -104,20 +104,27 @@ def _read(files: Sequence[Path]) -> dict[str, _Candles]:
             raise ConfigError(f"no column {', '.join(missing)}", where=str(file))
         if frame["ts"].dtype.is_temporal():
             frame = frame.with_columns(pl.col("ts").dt.epoch("ms"))
+        width = _width(frame["ts"].unique().sort().to_numpy())
         name = next((name for name in ("symbol", "pair") if name in frame.columns), None)
         groups = frame.partition_by(name, as_dict=True) if name else {(_symbol_of(file),): frame}
         for (symbol,), group in groups.items():
             table = group.sort("ts").select(pl.col("ts").cast(pl.Int64), pl.col(_NEEDED[1:]).cast(pl.Float64))
-            tapes[str(symbol)] = _candles(*(table[column].to_numpy() for column in _NEEDED))
+            tapes[str(symbol)] = _candles(*(table[column].to_numpy() for column in _NEEDED), width=width)
     if not tapes:
         raise ConfigError("no candles to play", hint="name at least one parquet file with candles in it")
     return dict(sorted(tapes.items()))
 
 
-def _candles(ts: Times, opened: Floats, high: Floats, low: Floats, closed: Floats, volume: Floats) -> _Candles:
-    width = int(np.median(np.diff(ts))) if len(ts) > 1 else 60_000
+def _candles(
+    ts: Times, opened: Floats, high: Floats, low: Floats, closed: Floats, volume: Floats, *, width: int
+) -> _Candles:
     turnover = np.cumsum(np.nan_to_num(closed * volume))
     return _Candles(ts, opened, high, low, closed, turnover, width)
+
+
+def _width(times: Times) -> int:
+    """How long a candle is: the shortest step in the file, because gaps only make steps longer."""
+    return int(np.diff(times).min()) if len(times) > 1 else 60_000
 
 
 def _symbol_of(file: Path) -> str:

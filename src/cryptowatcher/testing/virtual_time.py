@@ -1,6 +1,7 @@
 """An event loop on which time jumps to the next timer: a day of sleeping passes in no time, always the same way.
 
-Only code without real sockets and threads runs here; asyncio's own sleep, timeout, Event and TaskGroup do.
+Only code without threads runs here, and without sockets but for those of the same loop (see `run`); asyncio's own
+sleep, timeout, Event and TaskGroup do.
 A program in which nothing can ever happen again is a `Deadlock` with the waiting tasks, not a hang.
 """
 
@@ -27,14 +28,19 @@ class Deadlock(RuntimeError):
 class _VirtualSelector(selectors.BaseSelector):
     """Instead of waiting, moves `now` on by the time that the loop would have waited."""
 
-    def __init__(self) -> None:
+    def __init__(self, socket_wait: float) -> None:
         self.now = 0.0
+        self._socket_wait = socket_wait
         self._real = selectors.DefaultSelector()
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready = self._real.select(0)  # the loop's own pipe: how a signal such as Ctrl-C arrives
         if ready:
             return ready
+        if self._socket_wait and timeout != 0:
+            ready = self._real.select(self._socket_wait)
+            if ready:
+                return ready
         if timeout is None:
             raise Deadlock(f"nothing is scheduled; these wait for ever: {_waiting()}")
         self.now += max(timeout, 0.0)
@@ -54,11 +60,12 @@ class _VirtualSelector(selectors.BaseSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Starts at 0 s; `start_ms` is the wall time of that moment."""
+    """Starts at 0 s; `start_ms` is the wall time of that moment. `socket_wait` are real seconds that sockets of
+    this same loop get to become ready before time jumps."""
 
-    def __init__(self, start_ms: int) -> None:
+    def __init__(self, start_ms: int, *, socket_wait: float = 0.0) -> None:
         self.start_ms = start_ms
-        self._virtual = _VirtualSelector()
+        self._virtual = _VirtualSelector(socket_wait)
         self._home = threading.get_ident()
         super().__init__(self._virtual)
         # A timer runs once `when` < now + resolution. The resolution must be more than the spacing of floats
@@ -103,9 +110,13 @@ class VirtualClock:
         self._wall += ms
 
 
-def run(main: Callable[[], Coroutine[Any, Any, T]], *, start_ms: int = START_MS) -> T:
-    """Like asyncio.run(main()), on virtual time that begins at `start_ms` (epoch ms)."""
-    with asyncio.Runner(loop_factory=lambda: VirtualLoop(start_ms)) as runner:
+def run(main: Callable[[], Coroutine[Any, Any, T]], *, start_ms: int = START_MS, socket_wait: float = 0.0) -> T:
+    """Like asyncio.run(main()), on virtual time that begins at `start_ms` (epoch ms).
+
+    With `socket_wait`, servers and clients of the same loop may talk over loopback: time jumps only once
+    nothing has come in for so many real seconds. Then it is not the same every time, but nearly.
+    """
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(start_ms, socket_wait=socket_wait)) as runner:
         return runner.run(main())
 
 

@@ -12,13 +12,13 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from cryptowatcher.domain.deliveries import DeliveryState
 from cryptowatcher.web.deps import Deps, WebDeps
 from cryptowatcher.web.facts import Facts, StoreFacts, gather
 
+TEXT_FORMAT = "text/plain; version=0.0.4"  # Litestar adds the charset
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
 _UNKNOWN = float("nan")
 
@@ -54,12 +54,12 @@ class Meter:
 Metered = NamedDependency[SkipValidation[Meter]]
 
 
-@get("/metrics", media_type=CONTENT_TYPE_PLAIN_0_0_4, summary="Metrics for Prometheus", tags=["health"])
+@get("/metrics", media_type=TEXT_FORMAT, summary="Metrics for Prometheus", tags=["health"])
 async def metrics(deps: Deps, meter: Metered) -> Response[bytes]:
     state = CollectorRegistry()
     state.register(_State(deps, await gather(deps)))
     body = generate_latest(state) + generate_latest(meter.registry)
-    return Response(body, media_type=CONTENT_TYPE_PLAIN_0_0_4)
+    return Response(body, media_type=TEXT_FORMAT)
 
 
 class _State(Collector):

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import Response, delete, get, post, put
-from litestar.params import BodyKwarg, PathParameter
+from litestar.params import JSONBody, PathParameter
 
 from cryptowatcher.domain.rules.language import check_spec
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, Rule, RuleSpec
@@ -19,7 +19,7 @@ from cryptowatcher.web.answers import RuleAnswer, Rules, rule_answer
 from cryptowatcher.web.deps import Deps, WebDeps
 from cryptowatcher.web.problems import Problem, documented, not_found
 
-Spec = Annotated[RuleSpec, BodyKwarg(description="durations are text like 30s, 5m, 24h, 7d")]
+Spec = JSONBody[RuleSpec]
 RuleId = Annotated[str, PathParameter(description="a rule's id")]
 
 
@@ -42,7 +42,8 @@ async def rules(deps: Deps) -> Rules:
     "/rules",
     responses=documented(400, 409, 422),
     summary="Add a rule",
-    description="The name identifies a rule: the same again changes nothing, another of that name is a 409.",
+    description="The name identifies a rule: the same again changes nothing, another of that name is a 409. "
+    "Durations are text: 30s, 5m, 24h, 7d.",
     tags=["rules"],
 )
 async def add_rule(deps: Deps, data: Spec) -> Response[RuleAnswer]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import resource
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -80,6 +81,19 @@ async def listen(host: str, port: int, *, patience: float = 5.0, pause: float = 
                 raise _cannot_listen(host, port, error) from None
         await asyncio.sleep(pause)
     raise AssertionError("unreachable")
+
+
+def room_for_streams(wanted: int) -> int:
+    """How many live streams may be open at once: all that are wanted, if the system lets them have a descriptor
+    each. Raises this process's own limit as far as that takes; a fifth stays free for everything else."""
+    needed = wanted * 5 // 4 + 1
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        raised = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        with contextlib.suppress(ValueError, OSError):  # some systems allow less than they say
+            resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
+            soft = raised
+    return wanted if soft == resource.RLIM_INFINITY else min(wanted, soft * 4 // 5)
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -61,8 +61,6 @@ async def open_sqlite_journal(
     writing: Way = inline or Threaded(f"write {path.name}")
     reading: Way = Inline() if inline else Threaded(f"read {path.name}")
     async with AsyncExitStack() as stack:
-        if inline is None and not readonly:
-            await stack.enter_async_context(checkpointed(path))
         read = await stack.enter_async_context(
             reading.open(lambda: _session(path, readonly=True, checkpoints=False))
         )
@@ -71,6 +69,8 @@ async def open_sqlite_journal(
             write = await stack.enter_async_context(
                 writing.open(lambda: _session(path, readonly=False, checkpoints=inline is not None))
             )
+        if inline is None and not readonly:
+            await stack.enter_async_context(checkpointed(path))
         journal = SqliteJournal(
             await read(_place), clock=clock, read=read, write=write, poll=None if inline else POLL, new_id=new_id
         )
@@ -330,7 +330,8 @@ def _check(db: apsw.Connection, path: Path) -> None:
     if version > _SCHEMA:
         hint = "run that release, or a newer one"
         raise ConfigError(f"{path} was written by a newer release of cryptowatcher", hint=hint)
-    if not db.table_exists("main", "journal"):
-        if db.execute("SELECT 1 FROM sqlite_master").fetchall():
-            raise ConfigError(f"{path} is not a journal", hint="name another file, or move this one away")
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not tables:
         raise Unavailable(f"{path} is not there yet", reason="not_ready")
+    if "journal" not in tables:
+        raise ConfigError(f"{path} is not a journal", hint="name another file, or move this one away")

@@ -22,7 +22,11 @@ _LOCK_WAIT = "5s"
 class PostgresStoreConfig(
     msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, tag_field="kind", tag="postgres"
 ):
-    """`postgresql://user:password@host/database`, written here or named by file or environment variable."""
+    """A PostgreSQL database, named in exactly one of three ways.
+
+    url: `postgresql://user:password@host/database`
+    url_file, url_variable: the file or environment variable in which such a URL stands
+    """
 
     url: str | None = None
     url_file: str | None = None

@@ -31,9 +31,7 @@ class Rules(Concern):
         row = self._db.execute(asked.order_by(by_id.desc()).limit(1)).one_or_none()
         return _rule_of(row) if row else None
 
-    def save_rule(
-        self, owner: str, spec: RuleSpec, *, head: int, now: int, origin: RuleOrigin = "owner"
-    ) -> Rule:
+    def save_rule(self, owner: str, spec: RuleSpec, *, head: int, now: int, origin: RuleOrigin = "owner") -> Rule:
         number = self._next_change()
         identity = rule_id(owner, spec.name)
         row = self._db.execute(sa.select(rules).where(rules.c.id == identity)).one_or_none()
@@ -66,8 +64,8 @@ class Rules(Concern):
             "owner": rule.owner,
             "name": rule.spec.name,
             "version": rule.version,
-            "paused": rule.spec.paused,
             "origin": rule.origin,
+            "paused": rule.spec.paused,
             "spec": None if spec is None else _text(spec),
         }
         self._db.execute(or_replace(insert_into(rules, self._db.dialect.name), rules), row)

@@ -13,7 +13,7 @@ from sqlalchemy.pool import StaticPool
 
 from cryptowatcher.adapters import apsw_dbapi
 from cryptowatcher.adapters.runner import Inline, Threaded, Way
-from cryptowatcher.adapters.sqlite_file import SqliteSession, checkpointed, connect, explained
+from cryptowatcher.adapters.sqlite_file import BUSY_MS, SqliteSession, checkpointed, connect, explained
 from cryptowatcher.adapters.stores.migrations import is_current, migrate
 from cryptowatcher.adapters.stores.transaction import SqlStore, Transaction
 from cryptowatcher.errors import Unavailable
@@ -36,26 +36,27 @@ SETTINGS = SqliteStoreConfig
 
 @asynccontextmanager
 async def open_sqlite_store(
-    path: Path, *, inline: Inline | None = None, readonly: bool = False
+    path: Path, *, inline: Inline | None = None, readonly: bool = False, busy_ms: int = BUSY_MS
 ) -> AsyncIterator[SqlStore]:
     """The store in that file, made or brought up to date when need be.
 
     inline:   run on the loop, without threads (simulation)
+    busy_ms:  how long to wait for another process that writes
     readonly: transactions read a snapshot and never wait for a writer; Unavailable while there is no such file
     """
     path = Path(path)
     way: Way = inline or Threaded(f"store {path.name}")
     async with AsyncExitStack() as stack:
+        runner = await stack.enter_async_context(
+            way.open(lambda: _session(path, readonly=readonly, checkpoints=inline is not None, busy_ms=busy_ms))
+        )
         if inline is None and not readonly:
             await stack.enter_async_context(checkpointed(path))
-        runner = await stack.enter_async_context(
-            way.open(lambda: _session(path, readonly=readonly, checkpoints=inline is not None))
-        )
         yield SqlStore(runner)
 
 
-def _session(path: Path, *, readonly: bool, checkpoints: bool) -> SqliteSession[Transaction]:
-    raw = connect(path, readonly=readonly, checkpoints=checkpoints)
+def _session(path: Path, *, readonly: bool, checkpoints: bool, busy_ms: int) -> SqliteSession[Transaction]:
+    raw = connect(path, readonly=readonly, checkpoints=checkpoints, busy_ms=busy_ms)
     engine = sa.create_engine(
         "sqlite://", module=apsw_dbapi, creator=lambda: apsw_dbapi.Connection(raw), poolclass=StaticPool
     )

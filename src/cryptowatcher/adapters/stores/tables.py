@@ -155,8 +155,8 @@ rules = _table(
     _col("owner"),
     _col("name"),
     _col("version", sa.Integer),
-    _col("paused", sa.Boolean),
     _col("origin"),
+    _col("paused", sa.Boolean),
     _col("spec", unknown=True),
     sa.Index("rules_owner", "owner", "name", unique=True),
 )

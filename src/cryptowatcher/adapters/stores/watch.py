@@ -85,10 +85,6 @@ class Watch(Concern):
         old = self._db.execute(seqs.offset(_KEPT_CHECKPOINTS)).scalars().all()
         self._db.execute(sa.delete(checkpoints).where(same, checkpoints.c.seq.in_(old)))
 
-    def trim_candles(self, interval: int, before: int) -> int:
-        c = candles.c
-        return self._db.execute(sa.delete(candles).where(c.interval == interval, c.start < before)).rowcount
-
     def checkpoint(self, journal: str, schema: int, upto: int) -> tuple[Cursor, bytes] | None:
         c = checkpoints.c
         asked = sa.select(c.journal, c.seq, c.at, c.state).where(
@@ -96,6 +92,9 @@ class Watch(Concern):
         )
         row = self._db.execute(asked.order_by(c.seq.desc()).limit(1)).one_or_none()
         return (Cursor(row.journal, row.seq, row.at), bytes(row.state)) if row else None
+
+    def trim_candles(self, interval: int, before: int) -> int:
+        return self._db.execute(_TRIM_CANDLES, {"interval": interval, "before": before}).rowcount
 
     def _check_epoch(self, epoch: int) -> None:
         # The lock (PostgreSQL) keeps a new holder from taking over before this transaction has ended.
@@ -119,3 +118,15 @@ class Watch(Concern):
         gone = (lifecycle.c.rule == sa.bindparam("r"), lifecycle.c.pair == sa.bindparam("p"))
         if keys:
             self._db.execute(sa.delete(lifecycle).where(*gone), keys)
+
+
+# Pair by pair along the key: without naming the pairs, the whole table would be read.
+_TRIM_CANDLES = sa.text("""
+    WITH RECURSIVE known (pair) AS (
+      SELECT min(pair) FROM candles
+      UNION ALL
+      SELECT (SELECT min(pair) FROM candles WHERE candles.pair > known.pair) FROM known WHERE known.pair IS NOT NULL
+    )
+    DELETE FROM candles
+    WHERE pair IN (SELECT pair FROM known WHERE pair IS NOT NULL) AND "interval" = :interval AND start < :before
+""")

@@ -16,6 +16,8 @@ One tier per grid keeps the last observation of each non-empty cell (k·g − g,
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +34,7 @@ TIERS = (
     (MS["d"], 400 * MS["d"]),
 )
 _FIRST_SLOTS = 32
+_STEPS = 3
 _NEVER = np.iinfo(np.int64).min // 2
 
 
@@ -67,6 +70,7 @@ class Tier:
         self.head = np.full(0, -1, np.int64)  # newest entry of each pair, counted from 0 without wrapping
         self.times: Ints = np.full((_FIRST_SLOTS, 0), _NEVER, np.int64)
         self.prices: Floats = np.full((_FIRST_SLOTS, 0), np.nan)
+        self._found: dict[int, Ints] = {}  # window → where its last look-up ended: a hint, not state
 
     def widen(self, pairs: int) -> None:
         """Room for this many pairs."""
@@ -97,20 +101,44 @@ class Tier:
         self.times[slot, cols] = times
         self.prices[slot, cols] = prices
 
-    def at_or_before(self, cols: Ints, end: Ints) -> tuple[Ints, Floats]:
-        """Time and price of the last kept observation with time <= end; (very long ago, NaN) where none is."""
-        head = self.head[cols]
+    def at_or_before(self, cols: Ints, end: Ints, window: int) -> tuple[Ints, Floats]:
+        """Time and price of the last kept observation with time <= end; (very long ago, NaN) where none is.
+
+        For one window `end` never goes back for a pair, so where it was found last is where to look first.
+        """
         slots = len(self.times)
+        head = self.head[cols]
         oldest = np.maximum(head - slots + 1, 0)
-        low, high = oldest - 1, head.copy()  # low: the last entry known to fit, at first "none"
+        found = np.maximum(self._found_for(window)[cols], oldest - 1)  # oldest - 1: none
+        for _ in range(_STEPS):
+            further = (found < head) & (self.times[(found + 1) % slots, cols] <= end)
+            if not further.any():
+                break
+            found = found + further
+        else:
+            found = self._search(cols, end, found, head)
+        self._found[window][cols] = found
+        none = found < oldest
+        slot = found % slots
+        times = np.where(none, _NEVER, self.times[slot, cols])
+        return times, np.where(none, np.nan, self.prices[slot, cols])
+
+    def _found_for(self, window: int) -> Ints:
+        """Where the last look-up of this window ended, for each pair."""
+        found = self._found.get(window, np.full(0, -1, np.int64))
+        more = len(self.head) - len(found)
+        if more:
+            found = self._found[window] = np.concatenate([found, np.full(more, -1, np.int64)])
+        return found
+
+    def _search(self, cols: Ints, end: Ints, low: Ints, high: Ints) -> Ints:
+        """The last entry with time <= end, between `low`, which fits (or is none), and `high`."""
+        slots = len(self.times)
         for _ in range(slots.bit_length()):
             middle = (low + high + 1) // 2
             fits = self.times[middle % slots, cols] <= end
             low, high = np.where(fits, middle, low), np.where(fits, high, middle - 1)
-        none = low < oldest
-        slot = low % slots
-        times = np.where(none, _NEVER, self.times[slot, cols])
-        return times, np.where(none, np.nan, self.prices[slot, cols])
+        return low
 
     def _grow(self) -> None:
         """Twice the slots; entries keep their numbers, so each moves to its place in the longer ring."""
@@ -151,8 +179,10 @@ class HistoryState(msgspec.Struct, frozen=True):
 class History:
     """All tiers, and the newest observation of each pair."""
 
-    def __init__(self) -> None:
-        self.tiers = tuple(Tier(grid, longest) for grid, longest in TIERS)
+    def __init__(self, windows: Collection[int] | None = None) -> None:
+        """`windows`: keep only what these (ms) need, where no others can ever be asked for (a replay)."""
+        needed = range(len(TIERS)) if windows is None else {tier_of(window) for window in windows}
+        self.tiers = {number: Tier(*TIERS[number]) for number in needed}
         self.time: Ints = np.full(0, _NEVER, np.int64)
         self.price: Floats = np.full(0, np.nan)
         self.valid_for: Ints = np.zeros(0, np.int64)
@@ -165,7 +195,7 @@ class History:
         self.time = np.concatenate([self.time, np.full(more, _NEVER, np.int64)])
         self.price = np.concatenate([self.price, np.full(more, np.nan)])
         self.valid_for = np.concatenate([self.valid_for, np.zeros(more, np.int64)])
-        for tier in self.tiers:
+        for tier in self.tiers.values():
             tier.widen(pairs)
 
     def newer(self, cols: Ints, times: Ints) -> NDArray[np.bool_]:
@@ -174,7 +204,7 @@ class History:
 
     def add(self, cols: Ints, times: Ints, prices: Floats, valid_for: int) -> None:
         """One newer observation for each of these distinct pairs."""
-        for tier in self.tiers:
+        for tier in self.tiers.values():
             tier.add(cols, times, prices)
         self.time[cols] = times
         self.price[cols] = prices
@@ -184,16 +214,16 @@ class History:
         """The price of each pair one window before its newest observation, NaN where it is not known."""
         tier = self.tiers[tier_of(window)]
         end = tier.grid * (self.time[cols] // tier.grid) - window
-        times, prices = tier.at_or_before(cols, end)
+        times, prices = tier.at_or_before(cols, end, window)
         return np.where(end - times <= self.valid_for[cols], prices, np.nan)
 
     def state(self) -> HistoryState:
         """Everything, for a checkpoint."""
-        tiers = [TierState(tier.head, tier.times, tier.prices) for tier in self.tiers]
+        tiers = [TierState(tier.head, tier.times, tier.prices) for tier in self.tiers.values()]
         return HistoryState(self.time, self.price, self.valid_for, tiers)
 
     def restore(self, state: HistoryState) -> None:
         """The opposite of state()."""
         self.time, self.price, self.valid_for = state.time, state.price, state.valid_for
-        for tier, kept in zip(self.tiers, state.tiers, strict=True):
+        for tier, kept in zip(self.tiers.values(), state.tiers, strict=True):
             tier.head, tier.times, tier.prices = kept.head, kept.times, kept.prices

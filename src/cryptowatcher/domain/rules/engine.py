@@ -9,7 +9,7 @@ no value depends on when a feature was first asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import msgspec
 import numpy as np
@@ -50,9 +50,10 @@ class EngineState(msgspec.Struct, frozen=True, kw_only=True):
 class Engine:
     """Feed it `apply(change)` and `step(instant)` in journal order, and ask `changes()` at each commit."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, windows: Collection[int] | None = None) -> None:
+        """`windows`: see History."""
         self.universe = Universe()
-        self.history = History()
+        self.history = History(windows)
         self._observed: Ints = np.zeros(0, np.int64)  # observed time of each pair, ms
         self._watched: dict[Feature, Watched] = {}
         self._rules: list[CompiledRule | None] = []  # by slot

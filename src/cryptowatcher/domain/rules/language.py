@@ -26,11 +26,12 @@ Operator = Literal["<", "<=", ">", ">=", "crosses above", "crosses below"]
 FEATURES = ("price", "change")
 
 _CONDITION = re.compile(
-    r"""\s*(?P<feature>[A-Za-z_]\w*) \s* (?:\(\s*(?P<window>[^()]*?)\s*\))?
+    r"""\s*(?P<feature>[A-Za-z_]\w*) \s* (?:\((?P<window>[^()]*)\))?
         \s* (?P<op><=|>=|<|>|crosses\s+above|crosses\s+below)
         \s* (?P<number>[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d+)(?:[eE][-+]?\d+)?) \s* (?P<percent>%)? \s*""",
     re.VERBOSE,
 )
+_LONGEST = 200  # characters of a condition: what is matched piece by piece must not take long to fail
 _START = re.compile(r"\s*(?P<feature>[A-Za-z_]\w*)\s*(?P<window>\([^()]*\))?\s*")
 _OP = re.compile(r"(<=|>=|<|>|crosses\s+above|crosses\s+below)\s*")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
@@ -65,6 +66,8 @@ class Condition(msgspec.Struct, frozen=True):
 
 def parse(text: str, *, where: str = "when") -> Condition:
     """The tree of a condition; a ConfigError shows the column and what was expected there."""
+    if len(text) > _LONGEST:
+        raise ConfigError(f"a condition has at most {_LONGEST} characters", where=where)
     match = _CONDITION.fullmatch(text)
     if match is None:
         raise _explain(text, where)
@@ -122,13 +125,14 @@ def _feature(match: re.Match[str], text: str, where: str) -> Feature:
         if window is not None:
             raise _at(text, match.start("window"), "`price` has no window", where)
         return Feature("price")
-    if not window:
+    if window is None or not window.strip():
         raise _at(text, match.end("feature"), "`change` needs a window", where, hint="write change(5m)")
     try:
-        ms = parse_duration(window)
+        ms = parse_duration(window.strip())
         check_window(ms)
     except ConfigError as error:
-        raise _at(text, match.start("window"), error.message, where, hint=error.hint) from None
+        column = match.end("window") - len(window.lstrip())
+        raise _at(text, column, error.message, where, hint=error.hint) from None
     return Feature("change", ms)
 
 

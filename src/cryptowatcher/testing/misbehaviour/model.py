@@ -77,7 +77,7 @@ def apply(misbehaviour: Misbehaviour, answer: Answer, scene: Scene) -> Answer:
 def parse_misbehaviour(text: str) -> Misbehaviour:
     """`spike`, `spike:coins=bitcoin+ethereum,times=3`, `drip:value=0.1,only=/coins/markets`."""
     kind, _, rest = text.partition(":")
-    fields: dict[str, Any] = dict(part.split("=", 1) for part in rest.split(",") if "=" in part)
+    fields: dict[str, Any] = dict(part.partition("=")[::2] for part in rest.split(",") if part)
     if "coins" in fields:
         fields["coins"] = fields["coins"].split("+")
     try:

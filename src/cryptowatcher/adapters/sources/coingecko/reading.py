@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Final
 
 import msgspec
@@ -118,17 +119,14 @@ def observations(rows: Iterable[Row], currency: str, received_at: int) -> Observ
     seen: dict[str, tuple[float, float, float, int]] = {}
     unseen: dict[str, str] = {}
     for asset, raw_price, raw_volume, raw_cap, raw_time in rows:
-        if not ASSET.fullmatch(asset):
+        pair = _pair(asset, currency)
+        if pair is None or pair in seen:
             continue
-        pair = pair_of(asset, currency)
-        price = _price(raw_price)
-        time = _time(raw_time)
-        if isinstance(price, str):
-            unseen.setdefault(pair, price)
-        elif isinstance(time, str):
-            unseen.setdefault(pair, time)
+        price, time = _price(raw_price), _time(raw_time)
+        if isinstance(price, float) and isinstance(time, int):
+            seen[pair] = (price, _amount(raw_volume), _amount(raw_cap) or math.nan, time)
         else:
-            seen.setdefault(pair, (price, _amount(raw_volume), _amount(raw_cap) or math.nan, time))
+            unseen.setdefault(pair, price if isinstance(price, str) else str(time))
     columns = list(zip(*seen.values(), strict=True)) or [()] * 4
     return Observations(
         pairs=tuple(seen),
@@ -141,32 +139,35 @@ def observations(rows: Iterable[Row], currency: str, received_at: int) -> Observ
     )
 
 
+@lru_cache(maxsize=32_768)
+def _pair(asset: str, currency: str) -> str | None:
+    """Every round names the same coins: a name is looked at once. None: not one that a pair can have."""
+    return pair_of(asset, currency) if ASSET.fullmatch(asset) else None
+
+
 def _price(raw: object) -> float | str:
     """The price, or the stable word for why there is none."""
+    if isinstance(raw, float):
+        if 0 < raw < math.inf:
+            return raw
+        return "not_positive" if math.isfinite(raw) else "not_finite"
     if raw is None:
         return "null_price"
     if raw is _MISSING:
         return "missing"
-    if raw is _ABSENT:
-        return "no_price"
-    if not isinstance(raw, float):
-        return "not_a_number"
-    if not math.isfinite(raw):
-        return "not_finite"
-    return raw if raw > 0 else "not_positive"
+    return "no_price" if raw is _ABSENT else "not_a_number"
 
 
 def _amount(raw: object) -> float:
     """A volume or capitalisation, NaN when it is not one. (A capitalisation of 0 means unknown.)"""
-    return raw if isinstance(raw, float) and math.isfinite(raw) and raw >= 0 else math.nan
+    return raw if isinstance(raw, float) and 0 <= raw < math.inf else math.nan
 
 
 def _time(raw: object) -> int | str:
     """Epoch ms of seconds, milliseconds or ISO-8601, however long ago; or the stable word for why not."""
-    if isinstance(raw, str):
-        raw = _iso(raw) or raw
-    if isinstance(raw, datetime):
-        time = round(raw.timestamp() * 1000)
+    date = _iso(raw) if isinstance(raw, str) else raw
+    if isinstance(date, datetime):
+        time = round(date.timestamp() * 1000)
         return time if time > 0 else "bad_time"
     if raw is None or raw == 0:
         return "no_time"

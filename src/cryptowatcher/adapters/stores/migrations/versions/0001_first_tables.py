@@ -129,8 +129,8 @@ def _rules() -> None:
         _text("owner"),
         _text("name"),
         _int("version"),
-        _col("paused", sa.Boolean),
         _text("origin"),
+        _col("paused", sa.Boolean),
         _text("spec", unknown=True),
     )
     op.create_index("rules_owner", "rules", ["owner", "name"], unique=True)

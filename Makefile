@@ -1,0 +1,76 @@
+# Everything a person or CI does here, in words. `make` alone lists them.
+# Needs Python 3.11 or newer and nothing else: `.venv` is made when a target wants it.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+BIN := .venv/bin
+READY := .venv/.ready
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: help setup run demo test check fix bench chaos docs lock clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make .venv with cryptowatcher and all tools in it
+	@echo "ready: $(BIN)/cryptowatcher --help"
+
+run: $(READY) ## Watch the 250 largest coins by CoinGecko; the page is on http://127.0.0.1:8000
+	$(BIN)/cryptowatcher run
+
+demo: $(READY) ## The same on a simulated market, without internet
+	$(BIN)/cryptowatcher demo
+
+test: $(READY) ## Run the tests, as CI does
+	$(BIN)/pytest -q -n 2
+
+check: $(READY) ## Formatting, lint, types, import arrows
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/house/test_layers.py
+
+fix: $(READY) ## Format and repair what ruff can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY) ## Measure the numbers the project holds itself to
+	$(BIN)/python -m benchmarks
+
+chaos: $(READY) ## Kill -9 at random moments, and other long runs
+	$(BIN)/pytest -q -m chaos
+
+docs: $(READY) ## Write docs/configuration.md and docs/cli.md from the program
+	$(BIN)/python -m cryptowatcher.config.reference > docs/configuration.md
+	$(BIN)/python -m cryptowatcher.cli.reference > docs/cli.md
+
+# uv.lock names the addresses of whatever registry it was made with, so it stays out of the repository;
+# what is kept are its exports: exact versions with hashes, for every platform and Python.
+EXPORT := $(BIN)/uv export -q --frozen --no-emit-project --no-header --format requirements-txt
+lock: $(BIN)/uv ## Take the newest versions of all dependencies and write requirements/
+	$(BIN)/uv lock --upgrade
+	$(EXPORT) --all-extras --no-dev -o requirements/runtime.txt
+	$(EXPORT) --all-extras --group dev -o requirements/dev.txt
+	$(EXPORT) --only-group build -o requirements/build.txt
+	@! grep -n '://' requirements/*.txt || { echo "an address got into the locks"; exit 1; }
+
+clean: ## Remove .venv and everything that was generated
+	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# pip installs the few packages of build.txt; uv does the rest ten times faster. Where only pip knows the way
+# to a registry (uv does not read pip's configuration), pip does it all.
+$(READY): requirements/dev.txt pyproject.toml $(BIN)/uv
+	$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/dev.txt \
+	  || $(BIN)/python -m pip install -q --require-hashes -r requirements/dev.txt
+	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation --offline -e .
+	@touch $@
+
+$(BIN)/uv: requirements/build.txt | $(BIN)/python
+	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(BIN)/python -m ensurepip > /dev/null
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/build.txt
+	@touch $@
+
+# Never made anew while it is there: somebody may be using it. `make clean` removes it.
+$(BIN)/python:
+	@tools/make-venv .venv

@@ -1,0 +1,95 @@
+"""`cryptowatcher demo`: the whole program on a simulated market that speaks CoinGecko's API."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cryptowatcher.cli.options import DataDir, new_app, settings
+from cryptowatcher.cli.output import note
+from cryptowatcher.cli.process import until_stopped
+from cryptowatcher.cli.run import greeting
+
+app = new_app()
+
+SPEED = 60.0
+"""Market seconds in a second: an hour of market a minute, so that something happens while one looks."""
+
+CONFIGURATION = """\
+# Written by `cryptowatcher demo`; it is an ordinary configuration.
+data_dir = "."
+
+[web]
+port = {port}
+
+[[sources]]
+kind = "coingecko"
+base_url = "{url}"
+every = "2s"
+per_minute = 60
+
+[[channels]]
+name = "screen"
+kind = "console"
+
+[[rules]]
+name = "bitcoin is watched"
+pairs = ["bitcoin/usd"]
+when = "price > 0"
+fire_if_already_true = true
+repeat = "once"
+
+[[rules]]
+name = "a coin rises fast"
+pairs = ["all"]
+when = "change(20s) >= 2%"
+cooldown = "2m"
+advice = "sell"
+
+[[rules]]
+name = "a coin falls fast"
+pairs = ["all"]
+when = "change(20s) <= -2%"
+cooldown = "2m"
+advice = "buy"
+"""
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Of the page; 0 takes a free one.")] = 8000,
+    seed: Annotated[int, typer.Option("--seed", help="Another seed is another market.")] = 1,
+    data_dir: DataDir = None,
+) -> None:
+    """The same as `run` on a simulated market: no internet, no key, no set-up.
+
+    Without --data-dir everything is forgotten at the end.
+    """
+    with ExitStack() as stack:
+        if data_dir is None:
+            data_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cryptowatcher-demo-")))
+        data_dir.mkdir(parents=True, exist_ok=True)
+        folder = data_dir.resolve()
+
+        async def work(stop: asyncio.Event) -> None:
+            await _demo(folder, port, seed, stop)
+
+        until_stopped(work)
+
+
+async def _demo(folder: Path, port: int, seed: int, stop: asyncio.Event) -> None:
+    from cryptowatcher import app as program
+    from cryptowatcher.testing.fake_coingecko import FakeCoinGecko
+    from cryptowatcher.testing.market import Market
+
+    async with FakeCoinGecko(Market(seed, speed=SPEED)) as fake:
+        file = folder / "demo.toml"
+        file.write_text(CONFIGURATION.format(port=port, url=fake.url))
+        config = settings(file, None)
+        note(f"A simulated market, an hour a minute.\n{greeting(config)}")
+        await program.run(config, stop)

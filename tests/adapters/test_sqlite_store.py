@@ -1,0 +1,140 @@
+"""The store on SQLite: the contract, and what is particular to files."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+import apsw
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.pool import StaticPool
+
+from cryptowatcher.adapters import apsw_dbapi
+from cryptowatcher.adapters.runner import Inline
+from cryptowatcher.adapters.stores import migrations
+from cryptowatcher.adapters.stores.sqlite import open_sqlite_store
+from cryptowatcher.adapters.stores.tables import metadata
+from cryptowatcher.errors import ConfigError, Unavailable
+from cryptowatcher.ports import Store
+from cryptowatcher.testing.contracts.store import StoreContract
+
+
+class TestSqliteStore(StoreContract):
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path: Path) -> None:
+        self.path = tmp_path / "store.db"
+
+    def opening(self) -> AbstractAsyncContextManager[Store]:
+        return open_sqlite_store(self.path)
+
+
+class TestSqliteStoreInline(TestSqliteStore):
+    def opening(self) -> AbstractAsyncContextManager[Store]:
+        return open_sqlite_store(self.path, inline=Inline())
+
+
+def _use(path: Path, *, readonly: bool = False) -> None:
+    async def main() -> None:
+        async with open_sqlite_store(path, readonly=readonly) as store:
+            await store.run(lambda tx: tx.prices())
+
+    asyncio.run(main())
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(b"this is not a database, and it is long enough to be one" * 100)
+    with pytest.raises(ConfigError, match="not a database"):
+        _use(path)
+
+
+def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    _use(path)
+    content = bytearray(path.read_bytes())
+    content[100:4096] = bytes(3996)  # the first page after its header: the list of tables
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match="damaged"):
+        _use(path)
+
+
+def test_a_reader_waits_until_there_is_a_store(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with pytest.raises(Unavailable) as caught:
+        _use(path, readonly=True)
+    assert caught.value.reason == "not_ready"
+    _use(path)
+    _use(path, readonly=True)
+
+
+def test_a_reader_cannot_write(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    _use(path)
+
+    async def main() -> None:
+        async with open_sqlite_store(path, readonly=True) as store:
+            with pytest.raises(sa.exc.OperationalError, match="readonly"):
+                await store.run(lambda tx: tx.save_budget("x", b""))
+
+    asyncio.run(main())
+
+
+def test_a_reader_does_not_wait_for_a_writer(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    _use(path)
+    writer = apsw.Connection(str(path))
+    writer.execute("BEGIN IMMEDIATE; DELETE FROM prices")
+    _use(path, readonly=True)
+    writer.close()
+
+
+def test_another_process_that_holds_the_file_makes_it_unavailable(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+
+    async def main() -> None:
+        async with open_sqlite_store(path, inline=Inline(), busy_ms=0) as store:
+            other = apsw.Connection(str(path))
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(Unavailable) as caught:
+                await store.run(lambda tx: tx.save_budget("x", b""))
+            assert caught.value.reason == "busy"
+            other.close()
+            await store.run(lambda tx: tx.save_budget("x", b""))
+
+    asyncio.run(main())
+
+
+def test_the_migrations_make_the_tables(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    _use(path)
+    engine = sa.create_engine(f"sqlite:///{path}", module=apsw_dbapi, poolclass=StaticPool)
+    with engine.connect() as db:
+        assert compare_metadata(MigrationContext.configure(db), metadata) == []
+        assert migrations.version(db) == migrations.HEAD
+        with_rowid = db.exec_driver_sql(
+            "SELECT name FROM pragma_table_list WHERE schema = 'main' AND NOT wr AND name IN ('alerts', 'deliveries')"
+        )
+        assert with_rowid.all() == []
+    engine.dispose()
+
+
+def test_the_newest_migration_is_the_one_that_is_looked_for() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
+    config.set_main_option("path_separator", "os")
+    assert ScriptDirectory.from_config(config).get_heads() == [migrations.HEAD]
+
+
+def test_a_newer_schema_serves_this_release(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    _use(path)
+    db = apsw.Connection(str(path))
+    db.execute("UPDATE alembic_version SET version_num = '9999'")
+    db.close()
+    _use(path)

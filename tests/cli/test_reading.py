@@ -1,0 +1,103 @@
+"""prices, candles, alerts and deliveries read what is stored, with and without a watcher."""
+
+from __future__ import annotations
+
+import pytest
+
+from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.candles import Candle
+from cryptowatcher.domain.deliveries import Delivery
+from cryptowatcher.domain.status import Price
+from tests.cli.terminal import Terminal, alert, delivery, json_of, something
+
+
+@pytest.mark.parametrize(
+    "command", [["prices"], ["candles", "bitcoin"], ["alerts"], ["deliveries"], ["rules", "list"]]
+)
+def test_before_the_first_run_there_is_nothing_and_nothing_is_made(terminal: Terminal, command: list[str]) -> None:
+    result = terminal.run(*command)
+    assert result.exit_code == 1
+    assert "cryptowatcher run" in result.stderr
+    assert list(terminal.folder.iterdir()) == []
+
+
+def test_prices_show_significant_digits_and_what_is_stale(terminal: Terminal) -> None:
+    terminal.store(something())
+    rows = [line.split() for line in terminal.run("prices").stdout.splitlines()]
+    assert rows[0][:2] == ["Pair", "Price"]
+    assert rows[1][:2] == ["bitcoin/usd", "49,000.5"]
+    assert rows[2][:2] == ["pepe/usd", "0.0000117"]
+    assert "(stale)" in rows[1]
+
+
+def test_prices_for_programs_are_the_stored_ones(terminal: Terminal) -> None:
+    step = something()
+    terminal.store(step)
+    assert json_of(terminal.run("prices", "--json"), list[Price]) == list(step.prices)
+    assert json_of(terminal.run("prices", "-n", "1", "--json"), list[Price]) == list(step.prices[:1])
+    assert json_of(terminal.run("prices", "pepe", "--json"), list[Price]) == list(step.prices[1:])
+
+
+def test_a_price_that_is_not_known_is_named(terminal: Terminal) -> None:
+    terminal.store(something())
+    result = terminal.run("prices", "bitcoin", "bitcorn", "--json")
+    assert result.exit_code == 1
+    assert "bitcorn/usd" in result.stderr
+    assert json_of(result, list[Price]) == list(something().prices[:1])
+
+
+def test_candles_are_drawn_or_given(terminal: Terminal) -> None:
+    step = something()
+    terminal.store(step)
+    assert json_of(terminal.run("candles", "bitcoin", "--json"), list[Candle]) == list(step.candles)
+    assert json_of(terminal.run("candles", "bitcoin", "-n", "2", "--json"), list[Candle]) == list(step.candles[1:])
+    drawn = terminal.run("candles", "bitcoin").stdout
+    assert drawn.startswith("bitcoin/usd 1m")
+    assert "┃" in drawn
+    assert "3 candles, observed 100% of their time, last close 18" in drawn
+
+
+def test_no_candles_of_that_interval_is_not_ok(terminal: Terminal) -> None:
+    terminal.store(something())
+    result = terminal.run("candles", "bitcoin", "-i", "1h")
+    assert (result.exit_code, result.stdout) == (1, "")
+
+
+def test_alerts_come_newest_first_and_can_be_narrowed(terminal: Terminal) -> None:
+    terminal.store(something())
+    newest_first = [alert(1), alert(0)]
+    assert json_of(terminal.run("alerts", "--json"), list[Alert]) == newest_first
+    assert json_of(terminal.run("alerts", "-n", "1", "--json"), list[Alert]) == newest_first[:1]
+    assert json_of(terminal.run("alerts", "--before", alert(1).id, "--json"), list[Alert]) == newest_first[1:]
+    assert json_of(terminal.run("alerts", "--rule", "btc drops", "--json"), list[Alert]) == newest_first
+    assert json_of(terminal.run("alerts", "--pair", "pepe", "--json"), list[Alert]) == []
+    shown = terminal.run("alerts").stdout
+    assert "change(5m) <= -5%" in shown
+    assert "2024-08-05 06:16:00" in shown
+
+
+def test_alerts_of_a_removed_rule_are_still_found_by_its_id(terminal: Terminal) -> None:
+    terminal.store(something())
+    terminal.run("rules", "remove", "btc drops")
+    assert len(terminal.run("alerts", "--rule", alert().rule).stdout.splitlines()) == 3
+
+
+def test_alerts_of_an_unknown_rule_are_not_ok(terminal: Terminal) -> None:
+    terminal.store(something())
+    result = terminal.run("alerts", "--rule", "nope")
+    assert result.exit_code == 1
+    assert "'nope'" in result.stderr
+
+
+def test_deliveries_say_what_became_of_an_alert(terminal: Terminal) -> None:
+    terminal.store(something())
+    about = alert(0)
+    assert json_of(terminal.run("deliveries", "--json"), list[Delivery]) == [delivery(about)]
+    assert json_of(terminal.run("deliveries", "--alert", about.id, "--json"), list[Delivery]) == [delivery(about)]
+    assert json_of(terminal.run("deliveries", "--state", "sent", "--json"), list[Delivery]) == []
+    assert "queued" in terminal.run("deliveries").stdout
+
+
+@pytest.mark.parametrize("args", [["prices", "a b"], ["candles", "x/y/z"], ["alerts", "--pair", "/usd"]])
+def test_what_is_no_pair_is_an_error_of_the_command_line(terminal: Terminal, args: list[str]) -> None:
+    assert terminal.run(*args).exit_code == 2

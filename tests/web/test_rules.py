@@ -1,0 +1,215 @@
+"""Rules through the API."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cryptowatcher.domain.rules.model import Firing, Lifecycle, RuleChange, rule_id
+from tests.web.world import NOW, World, rule, world
+
+Act = Callable[[World, httpx.AsyncClient], Awaitable[None]]
+ID = rule_id("local", "btc drops")
+
+
+def play(tmp_path: Path, act: Act) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as here, here.client() as client:
+            await act(here, client)
+
+    asyncio.run(scenario())
+
+
+async def changes(here: World) -> list[RuleChange]:
+    return await here.store.run(lambda tx: tx.rule_changes(0))
+
+
+def test_a_rule_counts_from_the_journals_head_when_it_was_saved(tmp_path: Path) -> None:
+    async def act(here: World, client: httpx.AsyncClient) -> None:
+        await here.append()
+        head = await here.append()
+        answer = await client.post("/api/v1/rules", json=rule())
+        assert answer.status_code == 201
+        assert answer.headers["location"] == f"/api/v1/rules/{ID}"
+        assert answer.json()["id"] == ID
+        assert answer.json()["version"] == 1
+        assert answer.json()["spec"]["for"] == "0s"
+        (change,) = await changes(here)
+        assert (change.head, change.saved_at, change.owner) == (head, NOW, "local")
+        assert (await client.get(answer.headers["location"])).json() == answer.json()
+        assert (await client.get("/api/v1/rules")).json() == {"items": [answer.json()]}
+
+    play(tmp_path, act)
+
+
+def test_adding_the_same_rule_twice_is_adding_it_once(tmp_path: Path) -> None:
+    async def act(here: World, client: httpx.AsyncClient) -> None:
+        first = await client.post("/api/v1/rules", json=rule())
+        again = await client.post("/api/v1/rules", json=rule())
+        assert (again.status_code, again.json()) == (201, first.json())
+        other = await client.post("/api/v1/rules", json=rule(when="price > 1"))
+        assert other.status_code == 409
+        assert f"PUT /api/v1/rules/{ID}" in other.json()["detail"]
+        assert len(await changes(here)) == 1
+
+    play(tmp_path, act)
+
+
+def test_replacing_a_rules_condition_makes_a_new_version(tmp_path: Path) -> None:
+    async def act(here: World, client: httpx.AsyncClient) -> None:
+        await client.post("/api/v1/rules", json=rule())
+        answer = await client.put(f"/api/v1/rules/{ID}", json=rule(when="price > 1"))
+        assert (answer.status_code, answer.json()["version"]) == (200, 2)
+        assert (await client.get(f"/api/v1/rules/{ID}")).json()["spec"]["when"] == "price > 1"
+        renamed = await client.put(f"/api/v1/rules/{ID}", json=rule(name="other"))
+        assert renamed.status_code == 422
+        assert renamed.json()["errors"][0]["path"] == "name"
+        assert len(await changes(here)) == 2
+
+    play(tmp_path, act)
+
+
+def test_a_rule_is_paused_and_resumed_without_a_new_version(tmp_path: Path) -> None:
+    async def act(here: World, client: httpx.AsyncClient) -> None:
+        del here
+        await client.post("/api/v1/rules", json=rule())
+        paused = await client.post(f"/api/v1/rules/{ID}/pause")
+        assert (paused.status_code, paused.json()["spec"]["paused"], paused.json()["version"]) == (200, True, 1)
+        resumed = await client.post(f"/api/v1/rules/{ID}/resume")
+        assert (resumed.status_code, resumed.json()["spec"]["paused"]) == (200, False)
+
+    play(tmp_path, act)
+
+
+def test_a_deleted_rule_is_gone(tmp_path: Path) -> None:
+    async def act(here: World, client: httpx.AsyncClient) -> None:
+        await client.post("/api/v1/rules", json=rule())
+        answer = await client.delete(f"/api/v1/rules/{ID}")
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert (await client.get("/api/v1/rules")).json() == {"items": []}
+        assert (await changes(here))[-1].rule is None
+
+    play(tmp_path, act)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/v1/rules/{}"),
+        ("PUT", "/api/v1/rules/{}"),
+        ("DELETE", "/api/v1/rules/{}"),
+        ("POST", "/api/v1/rules/{}/pause"),
+        ("POST", "/api/v1/rules/{}/resume"),
+    ],
+)
+@pytest.mark.parametrize("address", ["r000000000000", "btc drops"])
+def test_a_rule_that_is_not_there_is_a_404_and_names_are_no_addresses(
+    tmp_path: Path, method: str, path: str, address: str
+) -> None:
+    async def act(here: World, client: httpx.AsyncClient) -> None:
+        await client.post("/api/v1/rules", json=rule())
+        body = rule() if method == "PUT" else None
+        answer = await client.request(method, path.format(address), json=body)
+        assert answer.status_code == 404
+        assert len(await changes(here)) == 1
+
+    play(tmp_path, act)
+
+
+def test_another_owners_rule_is_not_there(tmp_path: Path) -> None:
+    async def act(here: World, client: httpx.AsyncClient) -> None:
+        await client.post("/api/v1/rules", json=rule())
+        async with here.client(owner="somebody") as stranger:
+            assert (await stranger.get("/api/v1/rules")).json() == {"items": []}
+            assert (await stranger.get(f"/api/v1/rules/{ID}")).status_code == 404
+            assert (await stranger.delete(f"/api/v1/rules/{ID}")).status_code == 404
+
+    play(tmp_path, act)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "path", "words"),
+    [
+        ({"when": "prise > 1"}, "when", "price"),
+        ({"when": "price > 1 or so"}, "when", "column"),
+        ({"when": "change(5m) < -5"}, "when", "percent"),
+        ({"for": "soon"}, "for", "30s"),
+        ({"cooldown": "1"}, "cooldown", "30s"),
+        ({"pairs": []}, "pairs", "bitcoin/usd"),
+        ({"pairs": ["bitcoin/usd", "btcusd"]}, "pairs[1]", "asset/currency"),
+        ({"name": " "}, "name", "name"),
+        ({"channels": ["ops", "phon"]}, "channels[1]", "did you mean 'phone'"),
+        ({"channels": ["zzz"]}, "channels[0]", "ops, phone"),
+    ],
+)
+def test_a_rule_that_cannot_be_says_where_and_what_to_do(
+    tmp_path: Path, wrong: dict[str, Any], path: str, words: str
+) -> None:
+    async def act(here: World, client: httpx.AsyncClient) -> None:
+        answer = await client.post("/api/v1/rules", json=rule(**wrong))
+        assert answer.status_code == 422
+        assert answer.headers["content-type"] == "application/problem+json"
+        (error,) = answer.json()["errors"]
+        assert error["path"] == path
+        assert words in error["message"] + error["hint"]
+        assert await changes(here) == []
+
+    play(tmp_path, act)
+
+
+@pytest.mark.parametrize(
+    ("body", "paths"),
+    [
+        (b"{", []),
+        (b"[]", None),
+        (b'{"name": "x"}', None),
+        (b'{"name": 5, "pairs": ["a/b"], "when": "price > 1"}', ["name"]),
+        (b'{"name": "x", "pairs": ["a/b", 1], "when": "price > 1"}', ["pairs[1]"]),
+        (b'{"name": "x", "pairs": ["a/b"], "when": "price > 1", "advise": "buy"}', None),
+        (b'{"name": "x", "pairs": ["a/b"], "when": "price > 1", "advice": "hold"}', ["advice"]),
+        (b"\xff", []),
+        (b"", None),
+    ],
+)
+def test_a_body_of_the_wrong_shape_is_a_400(tmp_path: Path, body: bytes, paths: list[str] | None) -> None:
+    async def act(here: World, client: httpx.AsyncClient) -> None:
+        answer = await client.post(
+            "/api/v1/rules", content=body, headers={"content-type": "application/json; charset=utf-8"}
+        )
+        assert answer.status_code == 400, answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+        if paths is not None:
+            assert [error["path"] for error in answer.json()["errors"]] == paths, answer.text
+        assert await changes(here) == []
+
+    play(tmp_path, act)
+
+
+def test_a_rule_says_where_it_stands(tmp_path: Path) -> None:
+    async def act(here: World, client: httpx.AsyncClient) -> None:
+        await client.post("/api/v1/rules", json=rule())
+        await client.post("/api/v1/rules", json=rule(name="a quiet one"))
+        await here.watched(
+            lifecycle=[
+                Lifecycle(rule=ID, version=1, pair="a/usd", state="inside", since=NOW),
+                Lifecycle(rule=ID, version=1, pair="b/usd", state="inside", since=NOW),
+                Lifecycle(rule=ID, version=1, pair="c/usd", state="unarmed", since=NOW),
+            ],
+            firings=[
+                Firing(rule=ID, pair="a/usd", last_fired_at=NOW - 5, fired=2, suppressed=1),
+                Firing(rule=ID, pair="b/usd", last_fired_at=NOW - 3, fired=1, suppressed=4),
+            ],
+        )
+        quiet, loud = (await client.get("/api/v1/rules")).json()["items"]
+        assert loud["lifecycle"] == {"unarmed": 1, "pending": 0, "inside": 2, "done": 0}
+        assert (loud["last_fired_at_ms"], loud["last_fired_pair"]) == (NOW - 3, "b/usd")
+        assert (loud["fired"], loud["suppressed"]) == (3, 5)
+        assert (quiet["last_fired_at_ms"], quiet["fired"]) == (None, 0)
+        assert (await client.get(f"/api/v1/rules/{ID}")).json() == loud
+
+    play(tmp_path, act)

@@ -82,7 +82,8 @@ async def measure(folder: Path) -> None:
     rounds: list[tuple[float, float]] = []
     async with open_sqlite_journal(folder / "journal.db", clock=SystemClock()) as journal:
         for number in range(ROUNDS):
-            rounds.append((bare(db, bodies), await ours(journal, batches, number * PER_ROUND + 1)))
+            floor = bare(db, bodies)
+            rounds.append((floor, await ours(journal, batches, number * PER_ROUND + 1)))
     db.close()
     report(rounds, len(bodies[0]), synced(folder))
 

@@ -37,6 +37,9 @@ from cryptowatcher.supervise import Child, keep_going, only_instance
 CATCH_UP_WITHIN = 5.0
 """Seconds that watch gets at a stop to reach the journal's head; the rest is caught up at the next start."""
 
+STREAMS = 5_000
+"""Live streams at once, if the system has descriptors for so many."""
+
 log = structlog.get_logger()
 
 
@@ -84,7 +87,7 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
     # The pipeline's process never needs these, and they are a third of its memory.
     from cryptowatcher.web import server
     from cryptowatcher.web.api import build
-    from cryptowatcher.web.deps import WebDeps
+    from cryptowatcher.web.deps import Limits, WebDeps
     from cryptowatcher.web.live import Hub, follow
 
     clock = SystemClock()
@@ -94,18 +97,22 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
             journal = await _journal_when_there(config, stack, stop, clock)
             if journal is None:
                 return
+            # Readers have a connection of their own, so that asking never waits for a writer.
+            reads = await stack.enter_async_context(config.store.open(deps(config, clock), readonly=True))
             hub = Hub(secrets.token_hex(4))
             web = WebDeps(
                 store=store,
+                reads=reads,
                 journal=journal,
                 clock=clock,
                 hub=hub,
+                limits=Limits(streams=server.room_for_streams(STREAMS)),
                 version=metadata.version("cryptowatcher"),
                 channels=tuple(channel.name for channel in config.channels),
                 hosts=config.web.hosts,
             )
             async with asyncio.TaskGroup() as group:
-                following = group.create_task(follow(journal, store, hub, owner=LOCAL_OWNER))
+                following = group.create_task(follow(journal, reads, hub, owner=LOCAL_OWNER))
                 await server.serve(build(web), host=config.web.host, port=config.web.port, stop=stop, hub=hub)
                 following.cancel()
     except BaseExceptionGroup as error:

@@ -11,11 +11,13 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from cryptowatcher.adapters.stores import migrations
 from cryptowatcher.adapters.stores.postgres import open_postgres_store
 from cryptowatcher.adapters.stores.tables import metadata
 from cryptowatcher.errors import ConfigError, Unavailable
 from cryptowatcher.ports import Cursor, Fenced, Step, Store
-from cryptowatcher.testing.contracts.store import StoreContract, sample_alert, sample_delivery
+from cryptowatcher.testing.contracts.store import StoreContract
+from cryptowatcher.testing.contracts.store_case import sample_alert, sample_delivery
 
 
 class TestPostgresStore(StoreContract):
@@ -39,6 +41,14 @@ def test_two_that_start_at_once_make_one_schema(empty_postgres: Callable[[], str
     asyncio.run(main(url))
     engine = sa.create_engine(sa.make_url(url).set(drivername="postgresql+psycopg"), poolclass=sa.NullPool)
     with engine.connect() as db:
+        assert compare_metadata(MigrationContext.configure(db), metadata) == []
+
+
+def test_all_steps_make_the_tables_too(new_postgres: Callable[[], str]) -> None:
+    url = sa.make_url(new_postgres()).set(drivername="postgresql+psycopg")
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    with engine.begin() as db:
+        migrations.take_steps(db)
         assert compare_metadata(MigrationContext.configure(db), metadata) == []
 
 

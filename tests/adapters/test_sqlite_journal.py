@@ -41,18 +41,20 @@ class TestSqliteJournalInline(TestSqliteJournal):
 def test_a_reader_elsewhere_sees_what_is_appended(tmp_path: Path) -> None:
     async def main() -> None:
         path = tmp_path / "journal.db"
-        async with open_sqlite_journal(path, clock=SetClock()) as writer:
-            async with open_sqlite_journal(path, clock=SetClock(), readonly=True) as reader:
-                waiting = asyncio.create_task(reader.wait(0))
-                await asyncio.sleep(0)
-                await writer.append(beats(1, 3))
-                await asyncio.wait_for(waiting, 30)
-                assert [record.seq for record in await reader.read(0)] == [1, 2, 3]
-                await writer.renew()
-                await reader.head()
-                assert reader.id == writer.id
-                with pytest.raises(Refused, match="read only"):
-                    await reader.append(beats(4, 4))
+        async with (
+            open_sqlite_journal(path, clock=SetClock()) as writer,
+            open_sqlite_journal(path, clock=SetClock(), readonly=True) as reader,
+        ):
+            waiting = asyncio.create_task(reader.wait(0))
+            await asyncio.sleep(0)
+            await writer.append(beats(1, 3))
+            await asyncio.wait_for(waiting, 30)
+            assert [record.seq for record in await reader.read(0)] == [1, 2, 3]
+            await writer.renew()
+            await reader.head()
+            assert reader.id == writer.id
+            with pytest.raises(Refused, match="read only"):
+                await reader.append(beats(4, 4))
 
     asyncio.run(main())
 

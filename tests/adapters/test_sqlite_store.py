@@ -118,10 +118,27 @@ def test_the_migrations_make_the_tables(tmp_path: Path) -> None:
         assert compare_metadata(MigrationContext.configure(db), metadata) == []
         assert migrations.version(db) == migrations.HEAD
         with_rowid = db.exec_driver_sql(
-            "SELECT name FROM pragma_table_list WHERE schema = 'main' AND NOT wr AND name IN ('alerts', 'deliveries')"
+            "SELECT name FROM pragma_table_list WHERE schema = 'main' AND NOT wr "
+            "AND name IN ('alerts', 'deliveries')"
         )
         assert with_rowid.all() == []
     engine.dispose()
+
+
+def test_the_newest_schema_made_at_once_is_what_all_steps_come_to(tmp_path: Path) -> None:
+    made = []
+    for make in (migrations.create, migrations.take_steps):
+        engine = sa.create_engine(
+            f"sqlite:///{tmp_path / make.__name__}.db", module=apsw_dbapi, poolclass=StaticPool
+        )
+        with engine.connect() as db:
+            make(db)
+            tables = db.exec_driver_sql("SELECT type, name, sql FROM sqlite_schema ORDER BY type, name").all()
+            seeds = db.exec_driver_sql("SELECT * FROM counters, alembic_version").all()
+            assert compare_metadata(MigrationContext.configure(db), metadata) == []
+        engine.dispose()
+        made.append(([(kind, name, " ".join((sql or "").split())) for kind, name, sql in tables], seeds))
+    assert made[0] == made[1]
 
 
 def test_the_newest_migration_is_the_one_that_is_looked_for() -> None:

@@ -25,7 +25,7 @@ from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.deliveries import Delivery
 from cryptowatcher.domain.rules.model import Lifecycle, Rule, RuleSpec, next_version, rule_id
 from cryptowatcher.ports import Cursor, Fenced, Step, Store, Tx
-from cryptowatcher.testing.contracts.store import sample_alert, sample_delivery
+from cryptowatcher.testing.contracts.store_case import sample_alert, sample_delivery
 
 T = TypeVar("T")
 
@@ -62,8 +62,10 @@ class Model:
             self.lifecycle[row.rule, row.pair] = row
         return True
 
-    def claim(self, now: int, holder: str, lease: int, limit: int, only: set[str] | None) -> list[tuple[Any, Any]]:
-        claimed = []
+    def claim(
+        self, now: int, holder: str, lease: int, limit: int, only: set[str] | None
+    ) -> list[tuple[Delivery, Alert]]:
+        claimed: list[tuple[Delivery, Alert]] = []
         for each in sorted(self.deliveries.values(), key=lambda row: (row.due_at, row.id)):
             free = each.state in ("queued", "retrying") or (each.state == "leased" and each.leased_until <= now)
             if not free or each.due_at > now or (only is not None and each.channel not in only):
@@ -287,7 +289,7 @@ def test_sqlite_answers_as_the_model(tmp_path: Path) -> None:
         return str(path)
 
     asyncio.run(make_tables())
-    _check(new_place, lambda path: open_sqlite_store(Path(path), inline=Inline()), examples=40)
+    _check(new_place, lambda path: open_sqlite_store(Path(path), inline=Inline()), examples=20)
 
 
 def test_postgres_answers_as_the_model(new_postgres: Callable[[], str]) -> None:
@@ -301,4 +303,4 @@ def test_postgres_answers_as_the_model(new_postgres: Callable[[], str]) -> None:
             db.exec_driver_sql("INSERT INTO counters VALUES ('rule changes', 0)")
         return url
 
-    _check(new_place, lambda url: open_postgres_store(url, inline=Inline()), examples=15)
+    _check(new_place, lambda url: open_postgres_store(url, inline=Inline()), examples=8)

@@ -54,7 +54,8 @@ async def add_rule(deps: Deps, data: Spec) -> Response[RuleAnswer]:
         before = _named(tx, deps.owner, data.name)
         if before is not None and before.spec != data:
             raise Problem(409, f"there is a rule {data.name!r} already; PUT /api/v1/rules/{before.id} replaces it")
-        return _answer(tx, tx.save_rule(deps.owner, data, head=head, now=now))
+        origin = before.origin if before is not None else "owner"
+        return _answer(tx, tx.save_rule(deps.owner, data, head=head, now=now, origin=origin))
 
     saved = await deps.store.run(write)
     return Response(saved, headers={"location": f"/api/v1/rules/{saved.id}"})
@@ -81,7 +82,7 @@ async def replace_rule(deps: Deps, rule: RuleId, data: Spec) -> RuleAnswer:
         if before.spec.name != data.name:
             hint = "add a rule of the new name and delete this one"
             raise ConfigError(f"the name identifies the rule: {before.spec.name!r}", where="name", hint=hint)
-        return _answer(tx, tx.save_rule(deps.owner, data, head=head, now=now))
+        return _answer(tx, tx.save_rule(deps.owner, data, head=head, now=now, origin=before.origin))
 
     return await deps.store.run(write)
 
@@ -125,8 +126,9 @@ async def _set_paused(deps: WebDeps, rule: str, paused: bool) -> RuleAnswer:
     head, now = await deps.journal.head(), deps.clock.now()
 
     def write(tx: Tx) -> RuleAnswer:
-        spec = msgspec.structs.replace(_existing(tx, deps.owner, rule).spec, paused=paused)
-        return _answer(tx, tx.save_rule(deps.owner, spec, head=head, now=now))
+        before = _existing(tx, deps.owner, rule)
+        spec = msgspec.structs.replace(before.spec, paused=paused)
+        return _answer(tx, tx.save_rule(deps.owner, spec, head=head, now=now, origin=before.origin))
 
     return await deps.store.run(write)
 

@@ -8,10 +8,8 @@ import msgspec
 import sqlalchemy as sa
 
 from cryptowatcher.adapters.stores.rows import Concern
-from cryptowatcher.adapters.stores.tables import counters, insert_into, or_replace, rule_changes, rules
+from cryptowatcher.adapters.stores.tables import CHANGES, counters, insert_into, or_replace, rule_changes, rules
 from cryptowatcher.domain.rules.model import Rule, RuleChange, RuleOrigin, RuleSpec, next_version, rule_id
-
-CHANGES = "rule changes"
 
 
 class Rules(Concern):

@@ -34,6 +34,7 @@ def _col(name: str, kind: Any = Text, *, unknown: bool = False) -> sa.Column[Any
 
 # Numbers that only grow: the epoch of each role, and the last rule change. A transaction that has counted
 # holds the row until it ends, so numbers become visible in their order.
+CHANGES = "rule changes"
 counters = _table("counters", _key("name"), _col("value", Ms))
 
 cursors = _table("cursors", _key("role"), _col("journal"), _col("seq", Ms), _col("at", Ms))

@@ -125,7 +125,8 @@ _TRIM_CANDLES = sa.text("""
     WITH RECURSIVE known (pair) AS (
       SELECT min(pair) FROM candles
       UNION ALL
-      SELECT (SELECT min(pair) FROM candles WHERE candles.pair > known.pair) FROM known WHERE known.pair IS NOT NULL
+      SELECT (SELECT min(pair) FROM candles WHERE candles.pair > known.pair)
+      FROM known WHERE known.pair IS NOT NULL
     )
     DELETE FROM candles
     WHERE pair IN (SELECT pair FROM known WHERE pair IS NOT NULL) AND "interval" = :interval AND start < :before

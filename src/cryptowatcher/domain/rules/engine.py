@@ -14,26 +14,16 @@ from collections.abc import Collection, Iterable
 import msgspec
 import numpy as np
 
-from cryptowatcher.domain.alerts import Alert, AlertKind, alert_id
+from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.features.history import History, HistoryState
 from cryptowatcher.domain.pairs import Universe
 from cryptowatcher.domain.rules.compiled import CompiledRule, compile_rule
+from cryptowatcher.domain.rules.firing import LastKnown, Moment, build_alert
 from cryptowatcher.domain.rules.language import Feature
 from cryptowatcher.domain.rules.lifecycle import UNARMED, Standing, advance, record_firing
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, Rule, RuleChange
 from cryptowatcher.domain.rules.watched import Watched
 from cryptowatcher.domain.ticks import Floats, Ints, TickBatch
-
-
-class Moment(msgspec.Struct, frozen=True):
-    """One pair's observation in the instant that is being stepped."""
-
-    seq: int
-    at: int
-    time: int
-    price: float
-    source: str
-    received_at: int
 
 
 class EngineState(msgspec.Struct, frozen=True, kw_only=True):
@@ -234,40 +224,12 @@ class Engine:
         self._firings[key] = firing
         self._fired.add(key)
         self._stand(slot, col, Standing("inside", moment.time) if held_back else after)
-        return None if held_back else self._alert(watched, rule, col, value, moment, met)
-
-    def _alert(
-        self, watched: Watched, rule: CompiledRule, col: int, value: float, moment: Moment, kind: AlertKind
-    ) -> Alert:
-        """The record of a firing. An edge after a stretch without known values lies somewhere in that gap."""
-        pair, spec = self.universe.names[col], rule.rule.spec
-        seen_at, previous = int(watched.last_at[col]), float(watched.last[col])
-        if kind == "edge" and not rule.hold and moment.time - seen_at > int(watched.last_valid_for[col]):
-            kind = "gap"
-        event_time = seen_at if kind == "gap" else moment.time
-        version = rule.rule.version
-        return Alert(
-            id=alert_id(rule=rule.rule.id, version=version, pair=pair, kind=kind, event_time=event_time),
-            owner=rule.rule.owner,
-            rule=rule.rule.id,
-            rule_name=spec.name,
-            version=version,
-            pair=pair,
-            kind=kind,
-            event_time=event_time,
-            at=moment.at,
-            seq=moment.seq,
-            condition=str(rule.condition),
-            value=value,
-            constant=rule.condition.constant,
-            previous=None if kind == "already" or np.isnan(previous) else previous,
-            price=moment.price,
-            source=moment.source,
-            received_at=moment.received_at,
-            gap_ms=moment.time - seen_at if kind == "gap" else 0,
-            advice=spec.advice,
-            channels=spec.channels,
+        if held_back:
+            return None
+        last = LastKnown(
+            float(watched.last[col]), int(watched.last_at[col]), int(watched.last_valid_for[col])
         )
+        return build_alert(rule, self.universe.names[col], value, moment, met, last)
 
     def _stand(self, slot: int, col: int, standing: Standing | None) -> None:
         """Write down where a rule stands for a pair; None is at rest."""

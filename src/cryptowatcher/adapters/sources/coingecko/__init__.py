@@ -35,6 +35,8 @@ IDS_PER_CALL: Final = 515
 IDS_LENGTH: Final = 6_000
 """Characters of ids in a URL, which everything on the way carries."""
 MAX_BYTES: Final = 8 * 1024 * 1024
+_VENDOR: Final = "coingecko.com"
+_UNLIMITED: Final = 100_000
 _SHORTEST_VALID: Final = 300.0
 _LONGEST_MONTH: Final = 31 * 86_400.0
 
@@ -69,8 +71,8 @@ class CoinGeckoConfig(
     plan:       keyless, demo or paid; the last two need a key
     key_file, key_variable: where the key stands
     timeout:    for one call, all of it
-    per_minute: calls a minute, instead of the plan's (5, 30, 250)
-    per_month:  credits a month, instead of the plan's (none, 10,000, none)
+    per_minute: calls a minute, instead of the plan's (5, 30, 250); a base_url that is not CoinGecko's has no limit
+    per_month:  credits a month, instead of the plan's (none, 10,000, none); likewise
     """
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = "coingecko"
@@ -222,8 +224,9 @@ def chunked(ids: Sequence[str]) -> list[tuple[str, ...]]:
 def _pace(config: CoinGeckoConfig, pages: int) -> Pace:
     """An observation stays valid for three rounds, however slowly the budget lets them go."""
     terms = _TERMS[config.plan]
-    per_minute = config.per_minute or terms.per_minute
-    per_month = config.per_month or terms.per_month
+    own = _is_own(config.base_url)
+    per_minute = config.per_minute or (_UNLIMITED if own else terms.per_minute)
+    per_month = config.per_month or (None if own else terms.per_month)
     every = parse_duration(config.every) / 1000
     by_month = pages * _LONGEST_MONTH / per_month if per_month else 0.0
     round_takes = max(every, pages * 60 / per_minute, by_month)
@@ -233,6 +236,12 @@ def _pace(config: CoinGeckoConfig, pages: int) -> Pace:
         per_minute=per_minute,
         per_month=per_month,
     )
+
+
+def _is_own(base_url: str) -> bool:
+    """Whether it is a server that is not CoinGecko's: a fake, a mirror, a proxy with limits of its own."""
+    host = urlsplit(base_url).hostname or _VENDOR
+    return host != _VENDOR and not host.endswith("." + _VENDOR)
 
 
 def _check_address(base_url: str, where: str) -> None:

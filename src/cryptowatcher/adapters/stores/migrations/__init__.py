@@ -8,20 +8,29 @@ there is something to do.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
+
+from cryptowatcher.adapters.stores.tables import CHANGES, counters, metadata
 
 HEAD = "0001"
 """The newest step. Names are numbers of four digits and sort in their order."""
 
-_VERSION = sa.table("alembic_version", sa.column("version_num"))
+# As Alembic makes it.
+_VERSIONS = sa.Table(
+    "alembic_version",
+    sa.MetaData(),
+    sa.Column("version_num", sa.String(32), nullable=False),
+    sa.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
 
 
 def version(db: sa.Connection) -> str:
     """The step that the database stands at, "" when it is empty."""
     if not sa.inspect(db).has_table("alembic_version"):
         return ""
-    return str(db.execute(sa.select(_VERSION.c.version_num)).scalar_one_or_none() or "")
+    return str(db.execute(sa.select(_VERSIONS.c.version_num)).scalar_one_or_none() or "")
 
 
 def is_current(db: sa.Connection) -> bool:
@@ -30,7 +39,24 @@ def is_current(db: sa.Connection) -> bool:
 
 
 def migrate(db: sa.Connection) -> None:
-    """All steps that are missing, inside the transaction that stands open on the connection."""
+    """Make the tables or take the steps that are missing, in the transaction that stands open."""
+    if version(db):
+        take_steps(db)
+    else:
+        create(db)
+
+
+def create(db: sa.Connection) -> None:
+    """The newest schema at once, in an empty database: what all steps come to, without Alembic. A first start
+    is what a new user waits for."""
+    metadata.create_all(db)
+    db.execute(sa.insert(counters).values(name=CHANGES, value=0))
+    db.execute(sa.schema.CreateTable(_VERSIONS))
+    db.execute(sa.insert(_VERSIONS).values(version_num=HEAD))
+
+
+def take_steps(db: sa.Connection) -> None:
+    """All steps that are missing, by Alembic."""
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
     from alembic.script import ScriptDirectory
@@ -40,9 +66,9 @@ def migrate(db: sa.Connection) -> None:
     config.set_main_option("path_separator", "os")
     script = ScriptDirectory.from_config(config)
 
-    def steps(revision: object, _context: object) -> object:
+    def steps(revision: Any, _context: object) -> Any:
         return script._upgrade_revs(HEAD, revision)
 
-    with EnvironmentContext(config, script, fn=steps) as environment:  # type: ignore[arg-type]
+    with EnvironmentContext(config, script, fn=steps) as environment:
         environment.configure(connection=db)
         environment.run_migrations()

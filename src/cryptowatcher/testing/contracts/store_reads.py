@@ -1,0 +1,152 @@
+"""Checkpoints, what is known of sources, and what people ask."""
+
+from __future__ import annotations
+
+from cryptowatcher.domain.status import BlindPair, SourceStatus
+from cryptowatcher.ports import Cursor, Step, Tx
+from cryptowatcher.testing.contracts.store_case import (
+    HOUR,
+    StoreCase,
+    sample_alert,
+    sample_candle,
+    sample_delivery,
+    sample_price,
+)
+
+
+class ReadContract(StoreCase):
+    """Checkpoints, what is known of sources, and what people ask."""
+
+    # --- checkpoints
+
+    def test_the_newest_checkpoint_at_or_before_a_position_is_found(self) -> None:
+        def job(tx: Tx) -> None:
+            for seq in (10, 20):
+                tx.save_checkpoint(Cursor("j1", seq, seq * 10), 1, b"state %d" % seq)
+            assert tx.checkpoint("j1", 1, 9) is None
+            assert tx.checkpoint("j1", 1, 19) == (Cursor("j1", 10, 100), b"state 10")
+            assert tx.checkpoint("j1", 1, 20) == (Cursor("j1", 20, 200), b"state 20")
+            assert tx.checkpoint("j2", 1, 99) is None
+            assert tx.checkpoint("j1", 2, 99) is None
+
+        self.in_store(job)
+
+    def test_the_newest_two_checkpoints_are_kept(self) -> None:
+        def job(tx: Tx) -> None:
+            for seq in (10, 20, 30):
+                tx.save_checkpoint(Cursor("j1", seq, 0), 1, b"")
+            tx.save_checkpoint(Cursor("j1", 30, 0), 1, b"again")
+            assert tx.checkpoint("j1", 1, 19) is None
+            assert tx.checkpoint("j1", 1, 29) == (Cursor("j1", 20, 0), b"")
+            assert tx.checkpoint("j1", 1, 99) == (Cursor("j1", 30, 0), b"again")
+
+        self.in_store(job)
+
+    # --- sources
+
+    def test_the_status_of_a_source_is_replaced(self) -> None:
+        def job(tx: Tx) -> None:
+            assert tx.source_statuses() == []
+            blind = SourceStatus(
+                source="b",
+                state="blind",
+                reason="timeout",
+                since=5,
+                blind_pairs=(BlindPair("x/usd", "absent", 3),),
+            )
+            tx.save_source_status(SourceStatus(source="b", state="starting", since=1))
+            tx.save_source_status(SourceStatus(source="a", state="ok", since=2))
+            tx.save_source_status(blind)
+            assert tx.source_statuses() == [SourceStatus(source="a", state="ok", since=2), blind]
+
+        self.in_store(job)
+
+    def test_the_budget_of_a_source_is_kept(self) -> None:
+        def job(tx: Tx) -> None:
+            assert tx.budget("a") is None
+            tx.save_budget("a", b"1")
+            tx.save_budget("a", b"2")
+            assert (tx.budget("a"), tx.budget("b")) == (b"2", None)
+
+        self.in_store(job)
+
+    # --- reads
+
+    def test_prices_come_by_market_cap_then_name(self) -> None:
+        caps = {"d/usd": None, "a/usd": 1.0, "c/usd": None, "b/usd": 5.0, "B/usd": 5.0}
+
+        def job(tx: Tx) -> None:
+            self.commit(
+                tx, Step(cursor=Cursor("j1", 2, 2), prices=[sample_price(p, cap) for p, cap in caps.items()])
+            )
+            assert [price.pair for price in tx.prices()] == ["B/usd", "b/usd", "a/usd", "c/usd", "d/usd"]
+            assert [price.pair for price in tx.prices(["d/usd", "no/usd", "a/usd"])] == ["a/usd", "d/usd"]
+            assert tx.prices([]) == []
+            many = [f"coin-{n}/usd" for n in range(70_000)]
+            assert [price.pair for price in tx.prices([*many, "a/usd"])] == ["a/usd"]
+
+        self.in_store(job)
+
+    def test_candles_are_the_newest_of_a_stretch_oldest_first(self) -> None:
+        stored = [sample_candle(pair, interval, start * interval) for pair in ("a/usd", "b/usd")
+                  for interval in (60_000, HOUR) for start in range(10)]  # fmt: skip
+
+        def job(tx: Tx) -> None:
+            self.commit(tx, Step(cursor=Cursor("j1", 2, 2), candles=stored))
+            found = tx.candles("a/usd", HOUR, start=2 * HOUR, end=8 * HOUR, limit=4)
+            assert [candle.start // HOUR for candle in found] == [4, 5, 6, 7]
+            assert {(candle.pair, candle.interval) for candle in found} == {("a/usd", HOUR)}
+            assert len(tx.candles("a/usd", HOUR, start=2 * HOUR, end=8 * HOUR, limit=99)) == 6
+            assert tx.candles("a/usd", 300_000, start=0, end=99 * HOUR, limit=9) == []
+
+        self.in_store(job)
+
+    def test_old_candles_of_an_interval_are_trimmed(self) -> None:
+        stored = [sample_candle(pair, interval, start * interval) for pair in ("a/usd", "b/usd")
+                  for interval in (60_000, HOUR) for start in range(5)]  # fmt: skip
+
+        def job(tx: Tx) -> None:
+            assert tx.trim_candles(60_000, 99) == 0
+            self.commit(tx, Step(cursor=Cursor("j1", 2, 2), candles=stored))
+            assert tx.trim_candles(60_000, 3 * 60_000) == 6
+            assert tx.trim_candles(60_000, 3 * 60_000) == 0
+            for pair in ("a/usd", "b/usd"):
+                left = tx.candles(pair, 60_000, start=0, end=HOUR, limit=9)
+                assert [candle.start // 60_000 for candle in left] == [3, 4]
+                assert len(tx.candles(pair, HOUR, start=0, end=9 * HOUR, limit=9)) == 5
+
+        self.in_store(job)
+
+    def test_alerts_come_newest_first_page_by_page(self) -> None:
+        def job(tx: Tx) -> None:
+            alerts = [sample_alert(n, rule=f"r{n % 2}", pair=f"p{n % 3}/usd") for n in range(12)]
+            others = [sample_alert(n, owner="someone else", rule="r9") for n in range(3)]
+            self.commit(tx, Step(cursor=Cursor("j1", 2, 2), alerts=alerts + others))
+            newest = sorted(alerts, key=lambda alert: alert.id, reverse=True)
+            first = tx.alerts("local", limit=5)
+            assert first == newest[:5]
+            assert tx.alerts("local", limit=5, before=first[-1].id) == newest[5:10]
+            assert tx.alerts("local", limit=99, rule="r1") == [a for a in newest if a.rule == "r1"]
+            assert tx.alerts("local", limit=99, pair="p2/usd") == [a for a in newest if a.pair == "p2/usd"]
+            assert len(tx.alerts("someone else", limit=99)) == 3
+            assert tx.alert_count() == 15
+
+        self.in_store(job)
+
+    def test_deliveries_come_newest_first_page_by_page(self) -> None:
+        def job(tx: Tx) -> None:
+            alerts = [sample_alert(n) for n in range(4)]
+            deliveries = [sample_delivery(alert, name) for alert in alerts for name in ("a", "☂")]
+            self.commit(tx, Step(cursor=Cursor("j1", 2, 2), alerts=alerts, deliveries=deliveries))
+            newest = sorted(deliveries, key=lambda each: each.id, reverse=True)
+            first = tx.deliveries("local", limit=3)
+            assert first == newest[:3]
+            assert tx.deliveries("local", limit=99, before=first[-1].id) == newest[3:]
+            assert tx.deliveries("local", limit=9, alert=alerts[1].id) == [
+                each for each in newest if each.alert == alerts[1].id
+            ]
+            assert tx.deliveries("local", limit=9, state="sent") == []
+            assert len(tx.deliveries("local", limit=9, state="queued")) == 8
+            assert tx.deliveries("someone else", limit=9) == []
+
+        self.in_store(job)

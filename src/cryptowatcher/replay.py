@@ -9,7 +9,7 @@ pair, named after its file.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,10 +19,10 @@ import numpy as np
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.pairs import pair_of
 from cryptowatcher.domain.records import Record, Ticks
-from cryptowatcher.domain.rules.language import check_spec, parse
-from cryptowatcher.domain.rules.model import LOCAL_OWNER, Rule, RuleChange, RuleSpec, rule_id
+from cryptowatcher.domain.rules.language import check_spec
+from cryptowatcher.domain.rules.model import LOCAL_OWNER, Rule, RuleSpec, rule_id
+from cryptowatcher.domain.rules.series import journal_times, run_series
 from cryptowatcher.domain.ticks import Ints, TickBatch
-from cryptowatcher.domain.watcher import Watcher
 from cryptowatcher.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -55,23 +55,8 @@ def replay(
     pair: what the pair of files without a column for it is called
     """
     batch = read_candles(files, pair=pair)
-    for spec in rules:
-        check_spec(spec)
-    windows = {parse(spec.when).feature.window for spec in rules} - {0}
-    watcher = Watcher(candles=False, windows=windows)
-    for number, spec in enumerate(rules, start=1):
-        rule = Rule(id=rule_id(LOCAL_OWNER, spec.name), owner=LOCAL_OWNER, version=1, spec=spec)
-        change = RuleChange(number=number, rule_id=rule.id, owner=LOCAL_OWNER, head=0, saved_at=0, rule=rule)
-        watcher.take_up(change, 0)
-    alerts: list[Alert] = []
-    done, started = 0, time.perf_counter()
-    for record in records(batch):
-        watcher.step(record)
-        alerts += watcher.effects().alerts
-        assert isinstance(record.body, Ticks)
-        done += len(record.body.batch)
-        if progress is not None:
-            progress(done, len(batch))
+    started = time.perf_counter()
+    alerts = run_series(rules_of(rules), batch, progress=progress)
     return ReplayResult(
         alerts=tuple(alerts),
         ticks=len(batch),
@@ -82,10 +67,23 @@ def replay(
     )
 
 
+def rules_of(specs: Iterable[RuleSpec]) -> list[Rule]:
+    """The first version of these rules. ConfigError for one that is wrong, and for two of the same name."""
+    rules: dict[str, Rule] = {}
+    for spec in specs:
+        check_spec(spec)
+        rule = Rule(id=rule_id(LOCAL_OWNER, spec.name), owner=LOCAL_OWNER, version=1, spec=spec)
+        if rule.id in rules:
+            raise ConfigError(f"two rules are named {spec.name!r}", where="name")
+        rules[rule.id] = rule
+    return [*rules.values()]
+
+
 def records(batch: TickBatch) -> Iterator[Record]:
-    """A long batch as a journal whose time is that of the observations: a record for each instant."""
-    for number, instant in enumerate(batch.instants(), start=1):
-        at = int(instant.observed_at[0])
+    """A long batch as a journal whose time is that of the observations: a record for each instant. To step a
+    watcher through it gives the alerts of a replay too, slowly."""
+    times = journal_times(batch).tolist()
+    for number, (at, instant) in enumerate(zip(times, batch.instants(), strict=True), start=1):
         yield Record(seq=number, at=at, writer="replay", number=number, body=Ticks(instant))
 
 

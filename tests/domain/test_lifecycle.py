@@ -441,6 +441,19 @@ def test_a_deleted_rule_is_gone_and_comes_back_as_a_new_one() -> None:
     assert len(story.see(110)) == 1
 
 
+def test_a_rule_that_was_deleted_leaves_no_work_behind() -> None:
+    with_it, without = Story("price >= 100"), Story("price >= 100")
+    for story in (with_it, without):
+        story.see(90)
+        if story is with_it:
+            story.rule("short", when="change(1m) >= 900%", pairs=["all"])
+        story.see(91, 92)
+        if story is with_it:
+            story.delete("short")
+        story.see(93)
+    assert with_it.watcher.state() == without.watcher.state()
+
+
 def test_deleting_one_rule_leaves_its_neighbours_on_the_same_constant_alone() -> None:
     story = Story("price >= 100")
     story.rule("other", when="price >= 100")

@@ -14,11 +14,16 @@ from cryptowatcher.cli.options import DataDir, new_app, settings
 from cryptowatcher.cli.output import note
 from cryptowatcher.cli.process import until_stopped
 from cryptowatcher.cli.run import greeting
+from cryptowatcher.config import Config, Log
+from cryptowatcher.domain.texts import show_price
 
 app = new_app()
 
 SPEED = 60.0
 """Market seconds in a second: an hour of market a minute, so that something happens while one looks."""
+
+SHOW_EVERY = 5.0
+SHOWN = ("bitcoin/usd", "ethereum/usd", "solana/usd", "dogecoin/usd")
 
 CONFIGURATION = """\
 # Written by `cryptowatcher demo`; it is an ordinary configuration.
@@ -31,7 +36,6 @@ port = {port}
 kind = "coingecko"
 base_url = "{url}"
 every = "2s"
-per_minute = 60
 
 [[channels]]
 name = "screen"
@@ -47,14 +51,14 @@ repeat = "once"
 [[rules]]
 name = "a coin rises fast"
 pairs = ["all"]
-when = "change(20s) >= 2%"
+when = "change(20s) >= 3%"
 cooldown = "2m"
 advice = "sell"
 
 [[rules]]
 name = "a coin falls fast"
 pairs = ["all"]
-when = "change(20s) <= -2%"
+when = "change(20s) <= -3%"
 cooldown = "2m"
 advice = "buy"
 """
@@ -79,7 +83,7 @@ def demo(
         async def work(stop: asyncio.Event) -> None:
             await _demo(folder, port, seed, stop)
 
-        until_stopped(work)
+        until_stopped(work, log=Log(level="warning"))
 
 
 async def _demo(folder: Path, port: int, seed: int, stop: asyncio.Event) -> None:
@@ -92,4 +96,28 @@ async def _demo(folder: Path, port: int, seed: int, stop: asyncio.Event) -> None
         file.write_text(CONFIGURATION.format(port=port, url=fake.url))
         config = settings(file, None)
         note(f"A simulated market, an hour a minute.\n{greeting(config)}")
-        await program.run(config, stop)
+        showing = asyncio.create_task(_show_prices(config))
+        try:
+            await program.run(config, stop)
+        finally:
+            showing.cancel()
+
+
+async def _show_prices(config: Config) -> None:
+    """A line of prices every few seconds, so that the market is seen to move without opening the page."""
+    from cryptowatcher.app import open_store
+
+    before: dict[str, float] = {}
+    await asyncio.sleep(SHOW_EVERY)  # by then the pipeline has made the store
+    async with open_store(config) as store:
+        while True:
+            prices = await store.run(lambda tx: tx.prices(SHOWN))
+            now = {price.pair: price.price for price in prices}
+            note("  ".join(_shown(pair, price, before.get(pair, price)) for pair, price in now.items()))
+            before = now
+            await asyncio.sleep(SHOW_EVERY)
+
+
+def _shown(pair: str, price: float, before: float) -> str:
+    arrow = "▲" if price > before else "▼" if price < before else "·"
+    return f"{pair} {show_price(price)} {arrow}"

@@ -53,7 +53,7 @@ class Forming:
         start = instant.observed_at // self.interval * self.interval
         over = (self.start[cols] != _NONE) & (self.start[cols] != start)
         # The tail between the last observation inside and the end was observed if the next came in time.
-        tail = np.minimum(self.start[cols] + self.interval, instant.observed_at) - before
+        tail = self.start[cols] + self.interval - before
         self.observed[cols] += np.where(over & close, tail, 0)
         ended: Ints = cols[over]
         return ended

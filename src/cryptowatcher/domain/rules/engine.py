@@ -226,9 +226,7 @@ class Engine:
         self._stand(slot, col, Standing("inside", moment.time) if held_back else after)
         if held_back:
             return None
-        last = LastKnown(
-            float(watched.last[col]), int(watched.last_at[col]), int(watched.last_valid_for[col])
-        )
+        last = LastKnown(float(watched.last[col]), int(watched.last_at[col]), int(watched.last_valid_for[col]))
         return build_alert(rule, self.universe.names[col], value, moment, met, last)
 
     def _stand(self, slot: int, col: int, standing: Standing | None) -> None:
@@ -277,14 +275,14 @@ class Engine:
     # --- checkpoints -----------------------------------------------------------------------------
 
     def state(self) -> EngineState:
-        """Everything that a later step depends on."""
+        """Everything that a later step depends on, in an order that does not tell how it came about."""
         slots = sorted(self._slot.values())
         return EngineState(
             pairs=self.universe.names,
             history=self.history.state(),
             observed=self._observed,
-            rules=[(self._at(slot).rule, self._standing.get(slot, {})) for slot in slots],
-            firings=list(self._firings.values()),
+            rules=[(self._at(slot).rule, dict(sorted(self._standing.get(slot, {}).items()))) for slot in slots],
+            firings=[self._firings[key] for key in sorted(self._firings)],
             watched=[
                 (watched.feature, watched.last, watched.last_at, watched.last_valid_for)
                 for watched in self._watched.values()

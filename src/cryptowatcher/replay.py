@@ -22,7 +22,7 @@ from cryptowatcher.domain.records import Record, Ticks
 from cryptowatcher.domain.rules.language import check_spec
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, Rule, RuleSpec, rule_id
 from cryptowatcher.domain.rules.series import journal_times, run_series
-from cryptowatcher.domain.ticks import Ints, TickBatch
+from cryptowatcher.domain.ticks import Floats, Ints, TickBatch
 from cryptowatcher.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -97,21 +97,29 @@ def read_candles(files: Sequence[Path], *, pair: str | None = None) -> TickBatch
     names = pl.concat([frame["pair"].unique() for frame in frames]).unique().sort()
     kind = pl.Enum(names)
     coded = [frame.with_columns(pl.col("pair").cast(kind).to_physical()) for frame in frames]
-    table = pl.concat(coded).sort("at", "pair").unique(["at", "pair"], keep="last", maintain_order=True)
-    at: Ints = table["at"].to_numpy().astype(np.int64)
-    interval = int(table["interval"].max() or 0)  # type: ignore[arg-type]  # an integer column
+    at, code, close = _in_order(pl.concat(coded))
     return TickBatch(
         source="replay",
         pairs=tuple(names.to_list()),
-        pair=table["pair"].to_numpy().astype(np.int64),
-        price=table["close"].to_numpy().astype(np.float64),
-        volume=np.full(len(table), np.nan),
-        market_cap=np.full(len(table), np.nan),
+        pair=code,
+        price=close,
+        volume=np.full(len(at), np.nan),
+        market_cap=np.full(len(at), np.nan),
         observed_at=at,
         starts=np.concatenate([[0], np.flatnonzero(np.diff(at)) + 1]).astype(np.int64),
         received_at=int(at[-1]),
-        valid_for=VALID_INTERVALS * interval,
+        valid_for=VALID_INTERVALS * max(int(frame["interval"][0]) for frame in frames),
     )
+
+
+def _in_order(table: pl.DataFrame) -> tuple[Ints, Ints, Floats]:
+    """Time, pair and close by (time, pair). Of several for the same time and pair the last one given counts."""
+    at = table["at"].to_numpy().astype(np.int64)
+    code = table["pair"].to_numpy().astype(np.int64)
+    order = np.lexsort((code, at))  # keeps the order of equals
+    at, code, close = at[order], code[order], table["close"].to_numpy()[order]
+    last = np.append((np.diff(at) != 0) | (np.diff(code) != 0), True)
+    return at[last], code[last], close[last]
 
 
 def _read(path: Path, pair: str | None) -> pl.DataFrame:
@@ -119,27 +127,41 @@ def _read(path: Path, pair: str | None) -> pl.DataFrame:
     import polars as pl
 
     try:
-        table = pl.read_parquet(path)
+        table = _columns(path, pair or pair_of(path.stem.lower().replace(" ", "-"), "usd"))
     except (OSError, pl.exceptions.PolarsError) as error:
         hint = "replay reads Parquet files of candles"
         raise ConfigError(f"cannot be read: {error}".splitlines()[0], where=str(path), hint=hint) from None
-    missing = [name for name in ("ts", "close") if name not in table.columns]
-    if missing:
-        hint = "needed: ts, close; optional: symbol or pair"
-        raise ConfigError(f"there is no column `{missing[0]}`", where=str(path), hint=hint)
-    key = next((name for name in ("pair", "symbol") if name in table.columns), None)
-    alone = pair or pair_of(path.stem.lower().replace(" ", "-"), "usd")
-    table = table.select(
-        _pair_names(pl.col(key).cast(pl.String)) if key else pl.lit(alone).alias("pair"),
-        pl.col("ts").cast(pl.Datetime("ms")).dt.epoch("ms").alias("ts"),
-        pl.col("close").cast(pl.Float64),
-    ).filter(pl.col("close").is_finite() & (pl.col("close") > 0))
     if table.is_empty():
         raise ConfigError("there is no candle with a usable close", where=str(path))
-    steps = table.sort("pair", "ts").select(pl.col("ts").diff().over("pair")).to_series()
+    steps = table.group_by("pair").agg(pl.col("ts").sort().diff()).explode("ts")["ts"]
     usual = steps.filter(steps > 0).mode().min()
     interval = int(usual) if isinstance(usual, int) else 60_000
     return table.select((pl.col("ts") + interval).alias("at"), "pair", "close", pl.lit(interval).alias("interval"))
+
+
+def _columns(path: Path, alone: str) -> pl.DataFrame:
+    """What a file says of (ts, pair, close), epoch ms, where the close is usable. `alone`: the pair of a file
+    that does not say."""
+    import polars as pl
+
+    there = pl.read_parquet_schema(path)
+    missing = [name for name in ("ts", "close") if name not in there]
+    if missing:
+        hint = "needed: ts, close; optional: symbol or pair"
+        raise ConfigError(f"there is no column `{missing[0]}`", where=str(path), hint=hint)
+    key = [name for name in ("pair", "symbol") if name in there][:1]
+    table = pl.read_parquet(path, columns=["ts", "close", *key]).drop_nulls()
+    table = table.with_columns(
+        pl.col("ts").cast(pl.Datetime("ms")).dt.epoch("ms"),
+        pl.col("close").cast(pl.Float64),
+        pl.col(key[0]).cast(pl.String).alias("pair") if key else pl.lit(alone).alias("pair"),
+    ).filter(pl.col("close").is_finite() & (pl.col("close") > 0))
+    if not key:
+        return table
+    # There are few names and many rows.
+    names = table.select(pl.col("pair").unique())
+    pairs = names.select(_pair_names(pl.col("pair")))
+    return table.with_columns(pl.col("pair").replace_strict(names["pair"], pairs["pair"]))
 
 
 def _pair_names(column: pl.Expr) -> pl.Expr:

@@ -54,7 +54,7 @@ def agree(journey: Journey) -> list[Alert]:
     return alerts
 
 
-@examples(250)
+@examples(150)
 @given(journeys())
 def test_the_engine_says_what_the_plain_evaluator_says(journey: Journey) -> None:
     agree(journey)

@@ -45,9 +45,20 @@ def taken(lane: Lane, now: float = 0.0) -> list[Claimed]:
 def test_no_more_is_sent_at_once_than_the_policy_allows() -> None:
     lane = a_lane(waiting=10)
     first = taken(lane)
-    assert [claimed.order for claimed in first] == ["r0", "r1", "r2"]
+    assert [claimed.alert.rule for claimed in first] == ["r0", "r1", "r2"]
     lane.ended(first[1])
-    assert [claimed.order for claimed in taken(lane)] == ["r3"]
+    assert [claimed.alert.rule for claimed in taken(lane)] == ["r3"]
+
+
+def test_one_rule_goes_out_side_by_side_for_different_pairs_only() -> None:
+    lane = Lane(Nobody(), POLICY)
+    for number, pair in enumerate(("a/usd", "a/usd", "b/usd")):
+        alert = msgspec.structs.replace(sample_alert(number), rule="r", pair=pair)
+        lane.waiting.append(Claimed(sample_delivery(alert), alert, 100.0))
+    first = taken(lane)
+    assert [claimed.alert.pair for claimed in first] == ["a/usd", "b/usd"]
+    lane.ended(first[0])
+    assert [claimed.alert.pair for claimed in taken(lane)] == ["a/usd"]
 
 
 def test_claims_come_in_groups_and_never_exceed_a_hand() -> None:

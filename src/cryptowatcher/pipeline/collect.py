@@ -108,8 +108,7 @@ class Collector:
         """Judge one answer and journal it. Whether anything in it could be used."""
         batch = as_batch(observations, self._source)
         judgement = self._judge.judge(batch)
-        for body in judgement.bodies:
-            await self._append(body)
+        await self._append(judgement.bodies)
         seen = [name for body in judgement.bodies if isinstance(body, Ticks) for name in body.batch.names()]
         unseen = [*observations.unseen, *judgement.rejected, *_held_pairs(judgement.bodies)]
         self._sight.saw(seen, unseen, held=self._judge.held, now=self._clock.now())
@@ -117,12 +116,15 @@ class Collector:
         # An answer that only repeats what is known is a good answer.
         return bool(judgement.accepted or any(reason == "unchanged" for _, reason in judgement.rejected))
 
-    async def _append(self, body: Body) -> None:
+    async def _append(self, bodies: Sequence[Body]) -> None:
+        """All of an answer in one append: durable together, with one sync of the disk."""
         drafts = []
-        for part in split(body):
-            self._number += 1
-            drafts.append(Draft(self._writer, self._number, part))
-        await self._journal.append(drafts)
+        for body in bodies:
+            for part in split(body):
+                self._number += 1
+                drafts.append(Draft(self._writer, self._number, part))
+        if drafts:
+            await self._journal.append(drafts)
 
     def _log_change(self, status: SourceStatus) -> None:
         headline = (status.state, status.reason)

@@ -28,9 +28,10 @@ class Claimed(msgspec.Struct, frozen=True):
     sure_until: float
 
     @property
-    def order(self) -> str:
-        """Deliveries of the same order never overlap within a channel."""
-        return self.delivery.rule
+    def order(self) -> tuple[str, str]:
+        """Deliveries of the same order never overlap within a channel: those of one rule for one pair. A rule on
+        all pairs would otherwise send a market-wide move one message after another."""
+        return self.delivery.rule, self.alert.pair
 
 
 class Lane:
@@ -40,7 +41,7 @@ class Lane:
         self.channel = channel
         self.policy = policy
         self.waiting: list[Claimed] = []
-        self.in_flight: dict[str, str] = {}  # order → delivery id
+        self.in_flight: dict[tuple[str, str], str] = {}  # order → delivery id
         self.failures = 0
         self.pauses = 0
         self.resume_at = 0.0

@@ -5,7 +5,7 @@ What it promises:
 - Every delivery is tried until it is sent or given up. What a send led to is written within `SETTLE_WITHIN`;
   a crash before that makes the same delivery, with the same id, go out once more after its lease.
 - A channel that hangs or fails holds up no other: each has its own lane, bounds and pauses.
-- To one channel, the deliveries of one rule go out one after another, in the order (due_at, id), which is
+- To one channel, the deliveries of one rule for one pair go out one after another, by (due_at, id), which is
   that of the alerts. One that must be tried again does not hold up those behind it: they overtake.
 - At most HAND deliveries a channel are in memory, however many wait.
 - Time never goes back here: the notifier's clock is the latest of the wall clock, the journal's time and

@@ -119,6 +119,10 @@ class Watch:
             position = records[-1].seq
             replayed += len(records)
             self._watcher.effects()
+        if found is None:
+            # The journal may not reach back to where rules fired; the store remembers that they did.
+            firings, lifecycle = await self._store.run(lambda tx: (tx.firings(), tx.lifecycle()))
+            self._watcher.engine.remember(firings, lifecycle)
         self._watcher.effects()
         self._reached = cursor
         log.info("watch recovered", cursor=cursor.seq, checkpoint=start, replayed=replayed)

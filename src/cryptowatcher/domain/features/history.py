@@ -8,7 +8,7 @@ watcher, a replay and a restarted process keep the same observations and give th
 At a pair's newest observation at t, E = g·floor(t/g) − w, and the reference of `change(w)` is the last
 observation with time ≤ E. So a window is never shorter than w and less than one g longer, and on data that
 comes at regular times it is exactly w. The reference counts only if it was current at E: at most as long
-before E as the source says its observations stay valid; otherwise the feature is unknown (NaN).
+before E as the newest observation itself stays valid; otherwise the feature is unknown (NaN).
 
 One tier per grid keeps the last observation of each non-empty cell (k·g − g, k·g], as rows of columns:
 `[slot, pair]`. Slots are a ring for each pair; all pairs of a page tick together, so rows lie together.

@@ -51,16 +51,24 @@ class Constants:
         A pair that was never known (NaN) stands below all its constants. Its first value then "crosses" some,
         which does no harm: its rules are all unarmed, and arming looks at the value itself.
         """
-        n = len(values)
-        columns = np.zeros(n, np.int64) if self._shared else np.arange(n)
-        self._first = np.searchsorted(self._cols, columns, side="left")
-        self._end = np.searchsorted(self._cols, columns, side="right")
-        self._place = self._first.copy()
-        self._below = np.full(n, -np.inf)
-        self._above = np.full(n, np.inf)
-        for col in np.flatnonzero(self._end > self._first).tolist():
-            value = float(values[col])
-            self._settle(col, int(self._first[col]) if np.isnan(value) else self._search(col, value))
+        self._first, self._end, self._place = (np.zeros(0, np.int64) for _ in range(3))
+        self._below, self._above = np.zeros(0), np.zeros(0)
+        self.widen(len(values))
+        for col in np.flatnonzero((self._end > self._first) & ~np.isnan(values)).tolist():
+            self._settle(col, self._search(col, float(values[col])))
+
+    def widen(self, pairs: int) -> None:
+        """Room for pairs that were just met and have no value yet."""
+        new = np.arange(len(self._place), pairs)
+        columns = np.zeros(len(new), np.int64) if self._shared else new
+        first = np.searchsorted(self._cols, columns, side="left")
+        end = np.searchsorted(self._cols, columns, side="right")
+        above = np.append(self._constants, np.inf)[first]
+        self._first = np.concatenate([self._first, first])
+        self._end = np.concatenate([self._end, end])
+        self._place = np.concatenate([self._place, first])
+        self._below = np.concatenate([self._below, np.full(len(new), -np.inf)])
+        self._above = np.concatenate([self._above, np.where(end > first, above, np.inf)])
 
     def move(self, cols: Ints, values: Floats) -> Iterator[Crossing]:
         """What each of these pairs crossed by going to its new value. NaN compares false: unknown holds."""

@@ -35,7 +35,8 @@ class Watched:
         self.last = np.concatenate([self.last, np.full(more, np.nan)])
         self.last_at = np.concatenate([self.last_at, np.zeros(more, np.int64)])
         self.last_valid_for = np.concatenate([self.last_valid_for, np.zeros(more, np.int64)])
-        self._sorted = False
+        for constants in (self._named, self._shared):
+            constants.widen(pairs)
 
     def add(self, slot: int) -> None:
         """A rule reads this feature from now on."""

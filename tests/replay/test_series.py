@@ -1,0 +1,238 @@
+"""The series form, which replay uses, against the watcher that steps instant by instant: the same to the bit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.features import series_form, step_form
+from cryptowatcher.domain.features.history import History
+from cryptowatcher.domain.records import Ticks
+from cryptowatcher.domain.rules.language import FEATURES
+from cryptowatcher.domain.rules.model import Rule, RuleChange, RuleSpec
+from cryptowatcher.domain.rules.series import run_series
+from cryptowatcher.domain.ticks import Floats, TickBatch, one_instant
+from cryptowatcher.domain.watcher import Watcher
+from cryptowatcher.replay import read_candles, records, rules_of
+from tests.domain.journals import BEGIN, MINUTE, Journey, Rows, batch_of, examples, journey, journeys
+from tests.domain.test_history import LONG, PACES, WINDOWS
+
+CANDLES = Path(__file__).parents[3] / "shared/data/candles"
+CRASH = 1_722_816_000_000  # 2024-08-05; the day before was recorded too, then none for a month
+recorded_data = pytest.mark.skipif(not CANDLES.exists(), reason="no recorded data")
+
+
+def stepped(rules: list[Rule], batch: TickBatch) -> list[Alert]:
+    """The alerts of the watcher, which sees one instant after the other."""
+    watcher = Watcher(candles=False)
+    for number, rule in enumerate(rules, start=1):
+        change = RuleChange(number=number, rule_id=rule.id, owner=rule.owner, head=0, saved_at=0, rule=rule)
+        watcher.take_up(change, 0)
+    for record in records(batch):
+        watcher.step(record)
+    return [*watcher.effects().alerts]
+
+
+def agree(rules: list[Rule], batch: TickBatch) -> list[Alert]:
+    """Both forms, compared byte for byte."""
+    alerts = run_series(rules, batch)
+    assert msgspec.json.encode(alerts) == msgspec.json.encode(stepped(rules, batch))
+    return alerts
+
+
+# --- rules -----------------------------------------------------------------------------------------
+
+
+def joined(made: Journey) -> tuple[list[Rule], TickBatch]:
+    """The ticks of a random journal as one batch, and the rules that were there from its beginning."""
+    batches = [record.body.batch for record in made.records if isinstance(record.body, Ticks)]
+    instants = [rows_of(instant) for batch in batches for instant in batch.instants()]
+    valid_for = min((batch.valid_for for batch in batches), default=MINUTE)
+    rules = [change.rule for change in made.changes if change.head == 0 and change.rule is not None]
+    return rules, batch_of(instants, received_at=BEGIN, valid_for=valid_for)
+
+
+def rows_of(instant: TickBatch) -> Rows:
+    return [*zip(instant.names(), instant.price.tolist(), instant.observed_at.tolist(), strict=True)]
+
+
+def has_ticks(made: Journey) -> bool:
+    return any(isinstance(record.body, Ticks) for record in made.records)
+
+
+@examples(150)
+@given(journeys(records=60).filter(has_ticks))
+def test_a_pair_at_a_time_gives_the_alerts_of_an_instant_at_a_time(made: Journey) -> None:
+    agree(*joined(made))
+
+
+@examples(25)
+@given(journeys(rules=60, records=20).filter(has_ticks))
+def test_many_rules_are_told_apart(made: Journey) -> None:
+    agree(*joined(made))
+
+
+def test_the_random_batches_make_rules_fire_in_every_way() -> None:
+    """Guards the tests above: agreement about nothing would prove nothing."""
+    found: Counter[str] = Counter()
+    for seed in range(30):
+        rules, batch = joined(journey(Random(seed), records=60, rules=6, most_instants=3))
+        specs = {rule.id: rule.spec for rule in rules}
+        for alert in agree(rules, batch):
+            spec = specs[alert.rule]
+            found[f"{alert.kind} {alert.condition.split('(')[0].split()[0]}"] += 1
+            found["held"] += spec.for_ != "0s"
+            found["cooled down"] += spec.cooldown != "0s"
+            found["once"] += spec.repeat == "once"
+            found["of all pairs"] += spec.pairs == ("all",)
+            found["of named pairs"] += spec.pairs != ("all",)
+    kinds = ("edge price", "edge change", "gap price", "gap change", "already price", "already change")
+    ways = (*kinds, "held", "cooled down", "once", "of all pairs", "of named pairs")
+    assert all(found[way] >= 5 for way in ways), found
+
+
+def test_alerts_of_one_instant_come_by_rule_and_then_by_pair() -> None:
+    specs = [RuleSpec(name=name, pairs=("all",), when="price > 1", fire_if_already_true=True) for name in "xyz"]
+    rules = rules_of(specs)
+    alerts = agree(rules, one_instant({"b/usd": 2.0, "a/usd": 2.0, "c/usd": 0.5}, observed_at=BEGIN))
+    expected = [(rule, pair) for rule in sorted(rule.id for rule in rules) for pair in ("a/usd", "b/usd")]
+    assert [(alert.rule, alert.pair) for alert in alerts] == expected
+
+
+def test_a_cooldown_runs_by_the_time_of_the_record_not_by_that_of_the_observation() -> None:
+    """The second pair of each instant was observed long before the first, whose time is that of the record."""
+    price = {0: 1.0, 1: 3.0, 2: 1.0, 3: 3.0, 4: 1.0, 5: 3.0}
+    instants: list[Rows] = [
+        [("a/usd", 1.0, BEGIN + n * MINUTE), ("b/usd", price[n], BEGIN - 90_000_000 + n * 1_000)] for n in price
+    ]
+    batch = batch_of(instants, received_at=BEGIN, valid_for=5 * MINUTE)
+    rules = rules_of([RuleSpec(name="x", pairs=("b/usd",), when="price > 2", cooldown="3m")])
+    assert [alert.seq for alert in agree(rules, batch)] == [2, 6]
+
+
+def test_nothing_comes_of_no_rules_of_paused_ones_and_of_pairs_that_are_not_there() -> None:
+    batch = one_instant({"a/usd": 2.0}, observed_at=BEGIN)
+    paused = RuleSpec(name="p", pairs=("all",), when="price > 1", fire_if_already_true=True, paused=True)
+    absent = RuleSpec(name="q", pairs=("z/usd",), when="price > 1", fire_if_already_true=True)
+    assert agree([], batch) == []
+    assert agree(rules_of([paused, absent]), batch) == []
+
+
+def test_progress_is_told_in_ticks_up_to_the_last() -> None:
+    told: list[tuple[int, int]] = []
+    rules, batch = joined(journey(Random(1), records=40, rules=3, most_instants=3))
+    run_series(rules, batch, progress=lambda done, total: told.append((done, total)))
+    assert told == sorted(told)
+    assert told[-1] == (len(batch), len(batch))
+    assert len(told) == len(batch.pairs)
+
+
+# --- features --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FEATURES)
+@examples(40)
+@given(st.integers(0, 2**48), st.sampled_from((500, 5 * MINUTE, 2 * 60 * MINUTE, LONG)))
+def test_the_series_of_a_feature_is_what_its_steps_give(name: str, seed: int, valid_for: int) -> None:
+    random = Random(seed)
+    times = irregular(random)
+    prices = np.array([random.choice((1.0, 0.1, 1e-9, random.random() + 1e-9)) for _ in times])
+    windows = random.sample(WINDOWS, 5) if name != "price" else (0,)
+    history, col = History(), np.zeros(1, np.int64)
+    history.widen(1)
+    steps: dict[int, list[float]] = {window: [] for window in windows}
+    for time, price in zip(times, prices, strict=True):
+        history.add(col, np.array([time]), np.array([price]), valid_for)
+        for window in windows:
+            steps[window].append(step_form(name)(history, col, window).item())
+    for window in windows:
+        series = series_form(name)(np.array(times), prices, valid_for, window)
+        assert bits(series) == bits(np.array(steps[window])), window
+
+
+def irregular(random: Random) -> list[int]:
+    """Times in bursts, streams and with long silence, now and then exactly on a grid."""
+    times = [BEGIN + random.randrange(86_400_000)]
+    for _ in range(random.randint(1, 8)):
+        low, high = random.choice(PACES)
+        for _ in range(random.randint(1, 40)):
+            time = times[-1] + random.randint(low, high)
+            onto = -time % random.choice((1_000, 5 * MINUTE, 60 * MINUTE, 1_440 * MINUTE))
+            times.append(time + (onto if random.random() < 0.2 else 0))
+    return times
+
+
+def bits(values: Floats) -> list[bytes | None]:
+    """Each value to the bit; all NaN are one."""
+    return [None if value != value else np.float64(value).tobytes() for value in values]
+
+
+def test_a_series_of_nothing_is_nothing() -> None:
+    for name in FEATURES:
+        assert len(series_form(name)(np.zeros(0, np.int64), np.zeros(0), MINUTE, MINUTE)) == 0
+
+
+# --- recorded data ---------------------------------------------------------------------------------
+
+WHEN = (
+    *("price > {up}", "price crosses below {down}", "change(5m) <= -0.5%", "change(15m) >= 1%"),
+    *("change(1h) <= -2%", "change(4h) >= 3%", "change(24h) < -5%", "change(7d) > 10%"),
+)
+
+
+OPTIONS: tuple[dict[str, Any], ...] = (
+    {},
+    {"for_": "15m", "rearm": "1%"},
+    {"cooldown": "6h", "rearm": "0%"},
+    {"repeat": "once", "for_": "1h"},
+    {"fire_if_already_true": True, "rearm": "20%"},
+    {"pairs": ("btc/usdt",), "cooldown": "10m"},
+)
+
+
+def mixed(batch: TickBatch) -> list[Rule]:
+    """Each condition with each kind of life-cycle; prices around the middle of all."""
+    middle = float(np.median(batch.price))
+    specs = [
+        msgspec.structs.replace(
+            RuleSpec(name=f"{when} {number}", pairs=("all",), when=when.format(up=middle * 1.01, down=middle)),
+            **option,
+        )
+        for when in WHEN
+        for number, option in enumerate(OPTIONS)
+        if not ("fire_if_already_true" in option and "crosses" in when)
+    ]
+    return rules_of(specs)
+
+
+def part(batch: TickBatch, first: int, instants: int) -> TickBatch:
+    """Some instants of a long batch."""
+    starts = np.append(batch.starts, len(batch))[first : first + instants + 1]
+    rows = slice(int(starts[0]), int(starts[-1]))
+    return msgspec.structs.replace(batch.rows(rows), starts=starts[:-1] - starts[0])
+
+
+@recorded_data
+@pytest.mark.parametrize("year", ["2024-01_2024-09", "2025-09-25_10-25_MIT"])
+def test_bitcoin_as_it_was_recorded_gives_the_same_both_ways(year: str) -> None:
+    batch = read_candles([CANDLES / f"binance_BTCUSDT_5m_{year}.parquet"], pair="btc/usdt")
+    alerts = agree(mixed(batch), part(batch, len(batch) // 2, 2_500))
+    assert len({alert.rule for alert in alerts}) > 15
+
+
+@recorded_data
+def test_the_panel_from_a_month_before_the_crash_into_it_gives_the_same_both_ways() -> None:
+    batch = read_candles([CANDLES / "panel_binance_5m_2024_events_MIT.parquet"])
+    crash = int(np.searchsorted(batch.observed_at[batch.starts], CRASH))
+    alerts = agree(mixed(batch), part(batch, crash - 300, 400))
+    assert {alert.kind for alert in alerts} == {"edge", "gap", "already"}
+    assert len(alerts) > 1_000

@@ -27,7 +27,8 @@ from tests.domain.journals import BEGIN, MINUTE, Journey, Rows, batch_of, exampl
 from tests.domain.test_history import LONG, PACES, WINDOWS
 
 CANDLES = Path(__file__).parents[3] / "shared/data/candles"
-CRASH = 1_722_816_000_000  # 2024-08-05; the day before was recorded too, then none for a month
+CRASH = 1_722_816_000_000  # 2024-08-05
+AFTER_A_GAP = 1_722_470_400_000  # 2024-08-01: nothing was recorded for the 25 days before
 recorded_data = pytest.mark.skipif(not CANDLES.exists(), reason="no recorded data")
 
 
@@ -230,9 +231,12 @@ def test_bitcoin_as_it_was_recorded_gives_the_same_both_ways(year: str) -> None:
 
 
 @recorded_data
-def test_the_panel_from_a_month_before_the_crash_into_it_gives_the_same_both_ways() -> None:
+@pytest.mark.parametrize(
+    ("day", "kinds"), [(CRASH, {"edge", "already"}), (AFTER_A_GAP, {"edge", "gap", "already"})]
+)
+def test_the_panel_of_133_coins_gives_the_same_both_ways(day: int, kinds: set[str]) -> None:
     batch = read_candles([CANDLES / "panel_binance_5m_2024_events_MIT.parquet"])
-    crash = int(np.searchsorted(batch.observed_at[batch.starts], CRASH))
-    alerts = agree(mixed(batch), part(batch, crash - 300, 400))
-    assert {alert.kind for alert in alerts} == {"edge", "gap", "already"}
-    assert len(alerts) > 1_000
+    first = int(np.searchsorted(batch.observed_at[batch.starts], day))
+    alerts = agree(mixed(batch), part(batch, first - 75, 200))
+    assert {alert.kind for alert in alerts} == kinds
+    assert len(alerts) > 500

@@ -179,9 +179,17 @@ class Notifier:
         if results:
             tx.settle(results)
         now = self._now(tx)
+        dues: list[int] = []
         for name, room in rooms.items():
-            lease = self._lease_ms(self._lanes[name])
-            done.claimed[name] = tx.claim(now=now, holder=self._holder, lease=lease, limit=room, only=(name,))
+            due = tx.next_due(only=(name,))
+            if due is not None and due <= now:
+                lease = self._lease_ms(self._lanes[name])
+                rows = tx.claim(now=now, holder=self._holder, lease=lease, limit=room, only=(name,))
+                done.claimed[name] = rows
+                due = tx.next_due(only=(name,)) if len(rows) < room else None
+            if due is not None:
+                dues.append(due)
+        done.next_due = min(dues, default=None)
         if with_orphans:
             done.orphans = tx.claim(
                 now=now,
@@ -190,9 +198,6 @@ class Notifier:
                 limit=ORPHANS_AT_ONCE,
                 skip=tuple(self._lanes),
             )
-        idle = tuple(name for name, rows in done.claimed.items() if len(rows) < rooms[name])
-        if idle:
-            done.next_due = tx.next_due(only=idle)
         return done
 
     def _now(self, tx: Tx | None = None) -> int:

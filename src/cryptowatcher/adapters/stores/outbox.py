@@ -53,10 +53,8 @@ class Outbox(Concern):
     def next_due(self, only: Collection[str] | None = None, skip: Collection[str] = ()) -> int | None:
         times = []
         for channel in self._channels(only, skip):
-            mine = (UNFINISHED, _D.channel == channel)
-            waiting = sa.select(_D.due_at).where(*mine, _D.state != "leased").order_by(_D.due_at, _D.id).limit(1)
-            leased = sa.select(sa.func.min(_D.leased_until)).where(LEASED, _D.channel == channel)
-            times += [self._db.execute(waiting).scalar(), self._db.execute(leased).scalar()]
+            mine = {"channel": channel}
+            times += [self._db.execute(_WAITING, mine).scalar(), self._db.execute(_LEASE_ENDS, mine).scalar()]
         return min((int(time) for time in times if time is not None), default=None)
 
     def _channels(self, only: Collection[str] | None, skip: Collection[str]) -> list[str]:
@@ -104,6 +102,14 @@ def _storable(value: Any) -> Any:
     return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
 
 
+# Made once: SQLAlchemy takes longer to build such a statement than SQLite to answer it.
+_WAITING = (
+    sa.select(_D.due_at)
+    .where(UNFINISHED, _D.channel == sa.bindparam("channel"), _D.state != "leased")
+    .order_by(_D.due_at, _D.id)
+    .limit(1)
+)
+_LEASE_ENDS = sa.select(sa.func.min(_D.leased_until)).where(LEASED, _D.channel == sa.bindparam("channel"))
 _DUE = (
     sa.select(deliveries, alerts, _STOPPED.label("stopped"))
     .join(alerts, alerts.c.id == _D.alert)

@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import os
 import secrets
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -71,15 +70,12 @@ async def open_journal(
         yield journal
 
 
-async def run(config: Config, stop: asyncio.Event) -> None:
-    """The whole program until `stop` is set. ConfigError when it cannot start as configured."""
-    command = [sys.executable, "-m", "cryptowatcher", "serve", "--beside-pipeline"]
-    command += ["--data-dir", str(config.data_dir)]
-    if config.file is not None:
-        command += ["--config", str(config.file)]
+async def run(config: Config, stop: asyncio.Event, page: Child) -> None:
+    """The whole program until `stop` is set; `page` is `serve` in a process beside this one. ConfigError when it
+    cannot start as configured."""
     with only_instance(config.data_dir):
         async with open_pipeline(config) as pipeline:
-            await pipeline.run(stop, beside=Child(command))
+            await pipeline.run(stop, beside=page)
 
 
 async def serve(config: Config, stop: asyncio.Event) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import subprocess
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -62,35 +63,52 @@ async def keep_going(name: str, job: Callable[[], Awaitable[None]]) -> None:
 
 
 class Child:
-    """A process beside this one, started again when it ends. It sees its standard input close when we die."""
+    """A process beside this one, started again when it ends. It waits on its standard input for the word to go,
+    so it may be started early, and it sees that input close when we die."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._command = tuple(command)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Let it load its code while we load ours."""
+        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE)  # noqa: S603  our own program
 
     async def run(self) -> None:
         """Until cancelled; then it is asked to end, and ended after STOP_WITHIN seconds."""
         pause = FIRST_PAUSE
         while True:
-            process = await asyncio.create_subprocess_exec(*self._command, stdin=asyncio.subprocess.PIPE)
-            try:
-                code = await process.wait()
-            finally:
-                if process.returncode is None:
-                    await _end(process)
+            if self._process is None:
+                self.start()
+            code = await self._life()
             if code == CONFIG_ERROR_EXIT:
                 raise ConfigError("the page could not start, for the reason above")
             log.error("the page's process ended", exit_code=code, again_in=pause)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
+    async def _life(self) -> int:
+        """Say go, and wait for the process to end; returns its exit code."""
+        process, self._process = self._process, None
+        assert process is not None
+        assert process.stdin is not None
+        waiting = asyncio.create_task(asyncio.to_thread(process.wait))
+        with process.stdin as stdin:
+            try:
+                with contextlib.suppress(BrokenPipeError):
+                    stdin.write(b"go")
+                    stdin.flush()
+                return await asyncio.shield(waiting)
+            finally:
+                if process.poll() is None:
+                    await _end(process, waiting)
 
-async def _end(process: asyncio.subprocess.Process) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        process.terminate()
+
+async def _end(process: subprocess.Popen[bytes], waiting: asyncio.Task[int]) -> None:
+    process.terminate()
     try:
         async with asyncio.timeout(STOP_WITHIN):
-            await process.wait()
+            await asyncio.shield(waiting)
     except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        process.kill()
+        await waiting

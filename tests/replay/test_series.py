@@ -161,14 +161,16 @@ def test_the_series_of_a_feature_is_what_its_steps_give(name: str, seed: int, va
 
 
 def irregular(random: Random) -> list[int]:
-    """Times in bursts, streams and with long silence, now and then exactly on a grid."""
+    """Times in bursts, in streams, at regular distances and with long silence, now and then exactly on a grid."""
     times = [BEGIN + random.randrange(86_400_000)]
     for _ in range(random.randint(1, 8)):
         low, high = random.choice(PACES)
+        regular = random.random() < 0.4
+        step = random.randint(low, high)
         for _ in range(random.randint(1, 40)):
-            time = times[-1] + random.randint(low, high)
+            time = times[-1] + (step if regular else random.randint(low, high))
             onto = -time % random.choice((1_000, 5 * MINUTE, 60 * MINUTE, 1_440 * MINUTE))
-            times.append(time + (onto if random.random() < 0.2 else 0))
+            times.append(time + (onto if not regular and random.random() < 0.2 else 0))
     return times
 
 

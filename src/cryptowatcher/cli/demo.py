@@ -12,7 +12,7 @@ import typer
 
 from cryptowatcher.cli.options import DataDir, new_app, settings
 from cryptowatcher.cli.output import note
-from cryptowatcher.cli.process import until_stopped
+from cryptowatcher.cli.process import page_beside, until_stopped
 from cryptowatcher.cli.run import greeting
 from cryptowatcher.config import Config, Log
 from cryptowatcher.domain.texts import show_price
@@ -94,11 +94,13 @@ async def _demo(folder: Path, port: int, seed: int, stop: asyncio.Event) -> None
     async with FakeCoinGecko(Market(seed, speed=SPEED)) as fake:
         file = folder / "demo.toml"
         file.write_text(CONFIGURATION.format(port=port, url=fake.url))
+        page = page_beside(file, None)
+        page.start()
         config = settings(file, None)
         note(f"A simulated market, an hour a minute.\n{greeting(config)}")
         showing = asyncio.create_task(_show_prices(config))
         try:
-            await program.run(config, stop)
+            await program.run(config, stop, page)
         finally:
             showing.cancel()
 

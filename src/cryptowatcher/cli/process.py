@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from cryptowatcher import logs
+from cryptowatcher.supervise import Child
 
 if TYPE_CHECKING:
     from cryptowatcher.config import Log
@@ -19,6 +22,14 @@ Work = Callable[[asyncio.Event], Awaitable[None]]
 Signals = Sequence[signal.Signals]
 
 ASKED = (signal.SIGINT, signal.SIGTERM)
+
+
+def page_beside(config_file: Path | None, data_dir: Path | None) -> Child:
+    """`serve` as a child of this process, with the same configuration."""
+    command = [sys.executable, "-m", "cryptowatcher", "serve", "--beside-pipeline"]
+    command += ["--config", str(config_file)] if config_file else []
+    command += ["--data-dir", str(data_dir)] if data_dir else []
+    return Child(command)
 
 
 def until_stopped(work: Work, *, log: Log | None = None, signals: Signals = ASKED) -> None:

@@ -6,7 +6,7 @@ import asyncio
 
 from cryptowatcher.cli.options import ConfigFile, DataDir, new_app, settings
 from cryptowatcher.cli.output import note
-from cryptowatcher.cli.process import until_stopped
+from cryptowatcher.cli.process import page_beside, until_stopped
 from cryptowatcher.config import Config
 
 app = new_app()
@@ -19,13 +19,15 @@ def run(config_file: ConfigFile = None, data_dir: DataDir = None) -> None:
     Without a configuration it watches the 250 largest coins by CoinGecko and writes alerts to the terminal. Ctrl-C
     stops in order; a second one stops at once, which is safe too: starting again is recovery.
     """
+    page = page_beside(config_file, data_dir)
+    page.start()
     config = settings(config_file, data_dir)
     note(greeting(config))
 
     async def work(stop: asyncio.Event) -> None:
         from cryptowatcher import app as program
 
-        await program.run(config, stop)
+        await program.run(config, stop, page)
 
     until_stopped(work, log=config.log)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from typing import Annotated
@@ -18,16 +19,22 @@ app = new_app()
 @app.command()
 def serve(
     beside_pipeline: Annotated[
-        bool, typer.Option("--beside-pipeline", hidden=True, help="Stop when standard input closes.")
+        bool,
+        typer.Option(
+            "--beside-pipeline", hidden=True, help="Begin at a word on standard input, stop when it closes."
+        ),
     ] = False,
     config_file: ConfigFile = None,
     data_dir: DataDir = None,
 ) -> None:
     """Only the page and the API, over the data of a watcher."""
-    config = settings(config_file, data_dir)
     if beside_pipeline:
         # Ctrl-C reaches every process of a terminal; the pipeline says when this one should stop.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _load()
+        if not os.read(sys.stdin.fileno(), 2):  # the pipeline did not come to be, and has said why
+            return
+    config = settings(config_file, data_dir)
 
     async def work(stop: asyncio.Event) -> None:
         from cryptowatcher import app as program
@@ -40,6 +47,12 @@ def serve(
                 watching.cancel()
 
     until_stopped(work, log=config.log, signals=(signal.SIGTERM,) if beside_pipeline else ASKED)
+
+
+def _load() -> None:
+    """Import what serving takes while the pipeline does the same."""
+    from cryptowatcher import app as program  # noqa: F401
+    from cryptowatcher.web import api, server  # noqa: F401
 
 
 async def _until_alone(stop: asyncio.Event) -> None:

@@ -19,7 +19,25 @@ def series(times: Ints, prices: Floats, valid_for: int, window: int) -> Floats:
     a window's end lies on a grid of cells, and the last observation of a cell is the one a tier keeps."""
     grid = grid_of(window)
     end = grid * (times // grid) - window
-    found = np.searchsorted(times, end, side="right") - 1
+    found = _last_at(times, end)
     known = (found >= 0) & (end - times[found] <= valid_for)
     reference = np.where(known, prices[found], np.nan)
     return (prices - reference) / reference
+
+
+def _last_at(times: Ints, ends: Ints) -> Ints:
+    """For the end of the window of each observation, the last one at or before it; -1 where there is none.
+
+    Where observations come at regular times (candles) it lies always as many places back. So that is tried first,
+    and what does not fit is searched for.
+    """
+    n = len(times)
+    if n == 0:
+        return np.zeros(0, np.int64)
+    back = n - int(np.searchsorted(times, ends[-1], side="right"))
+    found = np.arange(-back, n - back)
+    fits = np.zeros(n, np.bool_)
+    fits[back:] = (times[: n - back] <= ends[back:]) & (ends[back:] < times[1 : n - back + 1])
+    others = np.flatnonzero(~fits)
+    found[others] = np.searchsorted(times, ends[others], side="right") - 1
+    return found

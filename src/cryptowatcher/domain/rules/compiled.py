@@ -20,10 +20,11 @@ SLACK = 1e-12
 
 
 class CompiledRule(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule with everything parsed. Durations in ms."""
+    """A rule with everything parsed. Durations in ms. `text`: the condition as alerts show it."""
 
     rule: Rule
     condition: Condition
+    text: str
     feature: Feature
     rises: bool
     fire: float
@@ -48,6 +49,7 @@ def compile_rule(rule: Rule) -> CompiledRule:
     return CompiledRule(
         rule=rule,
         condition=condition,
+        text=str(condition),
         feature=condition.feature,
         rises=condition.rises,
         fire=_side(condition, condition.constant),

@@ -53,7 +53,7 @@ def build_alert(
         event_time=event_time,
         at=moment.at,
         seq=moment.seq,
-        condition=str(rule.condition),
+        condition=rule.text,
         value=value,
         constant=rule.condition.constant,
         previous=None if kind == "already" or math.isnan(before.value) else before.value,

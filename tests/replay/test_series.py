@@ -120,6 +120,17 @@ def test_a_cooldown_runs_by_the_time_of_the_record_not_by_that_of_the_observatio
     assert [alert.seq for alert in agree(rules, batch)] == [2, 6]
 
 
+def test_the_time_of_the_records_is_that_of_their_first_observations_and_does_not_go_back() -> None:
+    early, late = BEGIN - MINUTE, BEGIN + MINUTE
+    instants: list[Rows] = [
+        [("a/usd", 1.0, BEGIN), ("b/usd", 1.0, late)],
+        [("b/usd", 1.0, early), ("a/usd", 1.0, late)],
+        [("a/usd", 1.0, late)],
+    ]
+    batch = batch_of(instants, received_at=BEGIN, valid_for=MINUTE)
+    assert [(record.seq, record.at) for record in records(batch)] == [(1, BEGIN), (2, BEGIN), (3, late)]
+
+
 def test_nothing_comes_of_no_rules_of_paused_ones_and_of_pairs_that_are_not_there() -> None:
     batch = one_instant({"a/usd": 2.0}, observed_at=BEGIN)
     paused = RuleSpec(name="p", pairs=("all",), when="price > 1", fire_if_already_true=True, paused=True)

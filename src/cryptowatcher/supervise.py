@@ -75,20 +75,30 @@ class Child:
         self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE)  # noqa: S603  our own program
 
     async def run(self) -> None:
-        """Until cancelled; then it is asked to end, and ended after STOP_WITHIN seconds."""
-        pause = FIRST_PAUSE
+        """Until cancelled; then it is asked to end, and ended after STOP_WITHIN seconds. That it cannot start as
+        configured ends the program at the beginning; later the watcher goes on without it and tries again."""
+        loop = asyncio.get_running_loop()
+        pause, first = FIRST_PAUSE, True
         while True:
-            if self._process is None:
-                self.start()
+            began = loop.time()
             code = await self._life()
-            if code == CONFIG_ERROR_EXIT:
+            if first and code == CONFIG_ERROR_EXIT:
                 raise ConfigError("the page could not start, for the reason above")
+            first = False
+            if loop.time() - began > LONGEST_PAUSE:
+                pause = FIRST_PAUSE
             log.error("the page's process ended", exit_code=code, again_in=pause)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    async def _life(self) -> int:
-        """Say go, and wait for the process to end; returns its exit code."""
+    async def _life(self) -> int | None:
+        """Say go, and wait for the process to end; returns its exit code, None when it could not be started."""
+        try:
+            if self._process is None:
+                self.start()
+        except OSError as error:
+            log.error("the page's process cannot be started", error=error.strerror)
+            return None
         process, self._process = self._process, None
         assert process is not None
         assert process.stdin is not None

@@ -138,7 +138,7 @@ class Oracle:
             return None
         before = self.firings.get(key)
         cooldown = parse_duration(rule.spec.cooldown)
-        if before is not None and record.at - before.last_fired_at < cooldown:
+        if before is not None and time - before.last_fired_at < cooldown:
             suppressed = before.suppressed + 1
             self.firings[key] = Firing(
                 rule=rule.id,
@@ -150,7 +150,7 @@ class Oracle:
             self.places[key] = Place("inside", time)  # nothing was sent, so `once` is still owed
             return None
         fired = before.fired + 1 if before is not None else 1
-        self.firings[key] = Firing(rule=rule.id, pair=pair, last_fired_at=record.at, fired=fired, suppressed=0)
+        self.firings[key] = Firing(rule=rule.id, pair=pair, last_fired_at=time, fired=fired, suppressed=0)
         return self._alert(rule, condition, pair, value, kind, instant, record)
 
     def _next(

@@ -2,8 +2,8 @@
 
 A price that jumps by more than half against the last accepted one counts only when the next observation
 agrees with it; until then it is *held*, and no rule sees it. Where many coins jump in one answer, the source
-itself is suspect and ten more answers must agree. The guard looks the same up and down, never anchors on what
-it has not accepted, and gives in when a coin is held too often in a row: it cannot reject for ever.
+itself is suspect and ten more answers must agree. The guard looks the same up and down and never anchors on
+what it has not accepted. It heals itself: two observations that agree are enough, whatever was held before.
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ from cryptowatcher.domain.ticks import Floats, Ints, TickBatch, one_instant
 JUMP = math.log(1.5)
 AGREES = math.log(1.25)
 MARKET_WIDE_SHARE = 0.2
-MARKET_WIDE_PAIRS = 5
 CONFIRMATIONS = {"jump": 1, "market_wide": 10}
-PATIENCE = {"jump": 5, "market_wide": 20}
 DISAGREED = "the next observation disagreed"
 SUPERSEDED = "a newer observation is held in its place"
 AGREED = "the next observation agreed"
@@ -32,12 +30,11 @@ FUTURE_MS = 120_000
 
 
 class Suspect(msgspec.Struct, frozen=True):
-    """A held tick: as a batch of one row, why it is held, and how many observations agreed or were held."""
+    """A held tick: as a batch of one row, why it is held, and how many observations agreed with it."""
 
     tick: TickBatch
     reason: str
     agreed: int = 0
-    streak: int = 1
 
     @property
     def price(self) -> float:
@@ -115,6 +112,12 @@ class Judge:
             case _:
                 pass
 
+    def anchor(self, pair: str, price: float, observed_at: int) -> None:
+        """What the store last knew of a pair, for one that the journal's last hour does not speak of."""
+        self._columns(one_instant({pair: price}, observed_at=observed_at))
+        col = self._universe.column(pair)
+        self._price[col], self._time[col] = price, observed_at
+
     def _columns(self, batch: TickBatch) -> Ints:
         cols = self._universe.columns(batch.pairs)[batch.pair]
         more = len(self._universe) - len(self._price)
@@ -145,7 +148,7 @@ class Judge:
     def _reason(self, jumped: NDArray[np.bool_], cols: Ints) -> str:
         """Whether it is a coin that jumped or the whole source that is suspect."""
         known = int((~np.isnan(self._price[cols])).sum())
-        many = max(MARKET_WIDE_PAIRS, MARKET_WIDE_SHARE * known)
+        many = max(1, MARKET_WIDE_SHARE * known)
         return "market_wide" if int(jumped.sum()) > many else "jump"
 
     def _weigh(
@@ -167,14 +170,12 @@ class Judge:
             verdicts.append((suspect.tick, DISAGREED))
             return True
         agrees = abs(math.log(float(batch.price[row]) / suspect.price)) <= AGREES
-        if (agrees and suspect.agreed + 1 >= CONFIRMATIONS[suspect.reason]) or suspect.streak >= PATIENCE[
-            suspect.reason
-        ]:
-            verdicts.append((suspect.tick, AGREED if agrees else DISAGREED))
+        if agrees and suspect.agreed + 1 >= CONFIRMATIONS[suspect.reason]:
+            verdicts.append((suspect.tick, AGREED))
             return True
         # Not settled: the newer one is held in its place.
         verdicts.append((suspect.tick, SUPERSEDED if agrees else DISAGREED))
-        self._held[col] = Suspect(tick, suspect.reason, suspect.agreed + 1 if agrees else 0, suspect.streak + 1)
+        self._held[col] = Suspect(tick, suspect.reason, suspect.agreed + 1 if agrees else 0)
         return False
 
     def _bodies(
@@ -193,14 +194,14 @@ class Judge:
         if keep.any():
             bodies.append(Ticks(batch.rows(keep)))
         if not keep.all():
-            bodies.append(Held(batch.rows(~keep), reason))
+            bodies.append(Held(batch.rows(~keep).compact(), reason))
         return bodies
 
 
 def join(ticks: list[TickBatch]) -> TickBatch:
     """Ticks of distinct pairs of one source as one instant."""
     if len(ticks) == 1:
-        return ticks[0]
+        return ticks[0].compact()
     names = [name for tick in ticks for name in tick.names()]
     prices = np.concatenate([tick.price for tick in ticks])
     return one_instant(

@@ -13,6 +13,7 @@ _FROZEN_AFTER = 3
 """Rounds without any newer observation, spread over at least `_FROZEN_MS`, before a source counts as frozen:
 its own cache may be slower than our rounds."""
 _FROZEN_MS = 150_000
+_FORGET_MS = 24 * 3_600_000
 
 
 class Sight:
@@ -22,6 +23,7 @@ class Sight:
         self._source = source
         self._valid_for = valid_for
         self._seen_at: dict[str, int] = {}  # pair → when its last accepted observation came in
+        self._spoken_at: dict[str, int] = {}  # pair → when an answer last spoke of it
         self._reason: dict[str, tuple[str, int]] = {}  # pair → why not, since when
         self._trouble: tuple[str, str] = ("", "")  # reason, detail
         self._last_ok = 0
@@ -40,13 +42,14 @@ class Sight:
         """One answer: pairs with an accepted observation, and (pair, reason) for the others it spoke of."""
         for pair in accepted:
             self._some = True
-            self._seen_at[pair] = now
+            self._seen_at[pair] = self._spoken_at[pair] = now
             self._reason.pop(pair, None)
         for pair, reason in unseen:
             self._unseen[reason] += 1
             known = self._reason.get(pair)
             if known is None or known[0] != reason:
                 self._reason[pair] = (reason, now)
+            self._spoken_at[pair] = now
         self._held = held
 
     def round_over(self, now: int) -> None:
@@ -89,7 +92,11 @@ class Sight:
         return "limited" if self._trouble[0] else "ok"
 
     def _blind(self, now: int) -> list[BlindPair]:
-        """Pairs without a current observation, in order of name."""
+        """Pairs without a current observation, in order of name. One that no answer speaks of any more (it left
+        the list) is forgotten after a day."""
+        for pair in [pair for pair, spoken in self._spoken_at.items() if now - spoken > _FORGET_MS]:
+            for known in (self._spoken_at, self._seen_at, self._reason):
+                known.pop(pair, None)
         blind = []
         for pair in sorted(self._seen_at.keys() | self._reason.keys()):
             seen = self._seen_at.get(pair, 0)

@@ -63,6 +63,15 @@ class TickBatch(msgspec.Struct, frozen=True, kw_only=True, eq=False):
             starts=np.zeros(1, np.int64),
         )
 
+    def compact(self) -> TickBatch:
+        """The same without names that no row uses."""
+        used, pair = np.unique(self.pair, return_inverse=True)
+        if len(used) == len(self.pairs):
+            return self
+        return msgspec.structs.replace(
+            self, pairs=tuple(self.pairs[i] for i in used.tolist()), pair=pair.astype(np.int64)
+        )
+
     def names(self) -> list[str]:
         """The pair of each row."""
         return [self.pairs[i] for i in self.pair.tolist()]

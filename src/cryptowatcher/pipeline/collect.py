@@ -19,9 +19,9 @@ from cryptowatcher.pipeline.pacing import Pacer
 from cryptowatcher.ports import Clock, Journal, Observations, Source, Store, Trimmed
 
 MEMORY_MS = 3_600_000
-"""How far back the guard reads the journal at start. Older prices are no anchor for a jump."""
-MAX_ROWS = 4_000
-"""Rows in one record, so that it stays well below the journal's limit of 512 KB."""
+"""How far back the guard reads the journal at start; it is there that held prices stand."""
+MAX_ROWS = 500
+"""Rows in one record, so that it stays well below the journal's limit of 512 KB whatever the names."""
 
 log = structlog.get_logger()
 
@@ -75,7 +75,10 @@ class Collector:
         self._log_change(status)
 
     async def _recall(self) -> None:
-        """The guard's memory: what the journal says of the last hour."""
+        """The guard's memory: the store's last prices, then what the journal says of the last hour."""
+        for price in await self._store.run(lambda tx: tx.prices()):
+            if price.source == self._source.name:
+                self._judge.anchor(price.pair, price.price, price.observed_at)
         self._number = await self._journal.last_number(self._writer)
         position = await self._journal.seek(self._clock.now() - MEMORY_MS)
         while True:

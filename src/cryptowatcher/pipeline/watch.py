@@ -18,7 +18,7 @@ from cryptowatcher.domain.deliveries import Delivery, delivery_id
 from cryptowatcher.domain.records import Draft, Gap, Record
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, RuleChange, TakeUp
 from cryptowatcher.domain.watcher import CHECKPOINT_SCHEMA, Watcher
-from cryptowatcher.ports import Clock, Cursor, Fenced, Journal, Step, Store, Trimmed, Tx
+from cryptowatcher.ports import Clock, Cursor, Journal, Step, Store, Trimmed, Tx
 
 CHUNK = 256
 """Records stepped before a commit while catching up."""
@@ -48,6 +48,8 @@ class Watch:
         self._committed = committed
         self._watcher = Watcher()
         self._epoch = 0
+        self._ready = False  # recovered: what is stepped continues what was committed
+        self._uncertain = False  # a commit began and its outcome was not seen
         self._cursor: Cursor | None = None  # as committed
         self._reached = Cursor(journal.id, 0, 0)  # as stepped
         self._last_change = 0
@@ -68,6 +70,7 @@ class Watch:
             await self._begin_anew()
         elif self._cursor is not None:
             await self._replay(self._cursor)
+        self._ready = True
 
     async def _same_journal(self, cursor: Cursor) -> bool:
         """Whether the cursor means a place in this journal."""
@@ -77,21 +80,36 @@ class Watch:
         return cursor.journal == self._journal.id
 
     async def _begin_anew(self) -> None:
-        """Another journal: what was seen before is gone. Rules begin again unarmed; firings are kept."""
+        """Another journal: what this one holds was seen before the rules as they are now, so it only fills the
+        windows. Rules begin after the Gap record, unarmed; firings are kept, and what is `done` stays done."""
         log.warning("the journal was replaced", had=self._cursor and self._cursor.journal, has=self._journal.id)
         number = await self._journal.last_number("watch") + 1
-        await self._journal.append([Draft("watch", number, Gap("the journal was restored or recreated"))])
-        self._reached = Cursor(self._journal.id, 0, 0)
+        gap = await self._journal.append([Draft("watch", number, Gap("the journal was restored or recreated"))])
+        last = await self._step_silently(0, gap)
 
         def load(tx: Tx) -> tuple[list[RuleChange], list[Firing], list[Lifecycle]]:
             return tx.rule_changes(0), tx.firings(), tx.lifecycle()
 
         changes, firings, lifecycle = await self._store.run(load)
         for change in changes:
-            self._watcher.take_up(change, 0)
+            self._watcher.take_up(change, gap)
             self._last_change = change.number
-        self._watcher.apply_changes(before=1)
+        self._watcher.apply_changes(before=gap + 1)
         self._watcher.engine.remember(firings, lifecycle)
+        self._reached = Cursor(self._journal.id, gap, last.at)
+        await self._commit()
+
+    async def _step_silently(self, after: int, upto: int) -> Record:
+        """Step the records after one up to another and forget their effects; returns the last."""
+        position = after
+        while True:
+            records = await self._read(position, upto - position)
+            for record in records:
+                self._watcher.step(record)
+            position = records[-1].seq
+            self._watcher.effects()
+            if position >= upto:
+                return records[-1]
 
     async def _replay(self, cursor: Cursor) -> None:
         """Load the newest checkpoint and step from there to the cursor without effects."""
@@ -110,22 +128,15 @@ class Watch:
             self._last_change = max(self._last_change, taken.number)
             if found is None or taken.seq >= start:
                 self._watcher.take_up(by_number[taken.number], taken.seq)
-        replayed = 0
-        position = start
-        while position < cursor.seq:
-            records = await self._read(position, cursor.seq - position)
-            for record in records:
-                self._watcher.step(record)
-            position = records[-1].seq
-            replayed += len(records)
-            self._watcher.effects()
+        if start < cursor.seq:
+            await self._step_silently(start, cursor.seq)
         if found is None:
             # The journal may not reach back to where rules fired; the store remembers that they did.
             firings, lifecycle = await self._store.run(lambda tx: (tx.firings(), tx.lifecycle()))
             self._watcher.engine.remember(firings, lifecycle)
         self._watcher.effects()
         self._reached = cursor
-        log.info("watch recovered", cursor=cursor.seq, checkpoint=start, replayed=replayed)
+        log.info("watch recovered", cursor=cursor.seq, checkpoint=start)
 
     async def _read(self, after: int, limit: int) -> Sequence[Record]:
         try:
@@ -169,7 +180,11 @@ class Watch:
             take_ups=effects.take_ups,
         )
         before, epoch = self._cursor, self._epoch
+        # From here the effects are out of the watcher. Should the commit fail, only the store knows how far it
+        # came, and this watcher must not commit again: the next one begins from the store.
+        self._uncertain = True
         await self._store.run(lambda tx: tx.commit_step(step, epoch=epoch, before=before))
+        self._uncertain = False
         self._cursor = step.cursor
         self._committed_at = self._clock.monotonic()
         for alert in effects.alerts:
@@ -199,12 +214,12 @@ class Watch:
         return self._reached.seq
 
     async def close(self) -> None:
-        """After `run` was cancelled: commit what was stepped, and keep a checkpoint for a quick start."""
+        """After `run` was cancelled: commit what was stepped, and keep a checkpoint for a quick start. Nothing is
+        done where that might not be the truth: the next start begins from the store anyway."""
+        if not self._ready or self._uncertain:
+            return
         if self._cursor != self._reached:
-            try:
-                await self._commit()
-            except Fenced:  # the commit that was under way when we were cancelled went through
-                return
+            await self._commit()
         await self.checkpoint()
 
     async def checkpoint(self) -> None:

@@ -219,7 +219,7 @@ class Engine:
             return None
         key = (rule.rule.id, col)
         firing, held_back = record_firing(
-            rule, self._firings.get(key), pair=self.universe.names[col], at=moment.at
+            rule, self._firings.get(key), pair=self.universe.names[col], time=moment.time
         )
         self._firings[key] = firing
         self._fired.add(key)

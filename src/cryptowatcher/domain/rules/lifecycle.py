@@ -71,10 +71,11 @@ def _after_firing(rule: CompiledRule, time: int) -> Standing:
     return Standing("done" if rule.rule.spec.repeat == "once" else "inside", time)
 
 
-def record_firing(rule: CompiledRule, before: Firing | None, *, pair: str, at: int) -> tuple[Firing, bool]:
-    """The rule's memory after it fired at journal time `at`, and whether cooldown held the alert back."""
-    if before is not None and before.fired and at - before.last_fired_at < rule.cooldown:
+def record_firing(rule: CompiledRule, before: Firing | None, *, pair: str, time: int) -> tuple[Firing, bool]:
+    """The rule's memory after it fired, and whether cooldown held the alert back. `time` is the source's: a wall
+    clock that was wrong for a while silences no rule."""
+    if before is not None and before.fired and time - before.last_fired_at < rule.cooldown:
         return msgspec.structs.replace(before, suppressed=before.suppressed + 1), True
     fired = 1 if before is None else before.fired + 1
-    firing = Firing(rule=rule.rule.id, pair=pair, last_fired_at=at, fired=fired, suppressed=0)
+    firing = Firing(rule=rule.rule.id, pair=pair, last_fired_at=time, fired=fired, suppressed=0)
     return firing, False

@@ -97,7 +97,8 @@ class Lifecycle(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Firing(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule's memory for a pair that survives edits: last firing, and what cooldown held back since."""
+    """A rule's memory for a pair that survives edits: last firing (the source's time, epoch ms), and what cooldown
+    held back since."""
 
     rule: str
     pair: str

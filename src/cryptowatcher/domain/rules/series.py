@@ -141,7 +141,7 @@ def _walk(rule: CompiledRule, line: Line, known: Known, journal: Journal) -> Ite
         standing, met = advance(rule, standing, value, time=time, clock=line.clock.item(row))
         if met is not None:
             moment = _moment(line, row, journal)
-            firing, held_back = record_firing(rule, firing, pair=line.pair, at=moment.at)
+            firing, held_back = record_firing(rule, firing, pair=line.pair, time=moment.time)
             if held_back:
                 standing = Standing("inside", time)
             else:

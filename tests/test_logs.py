@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from cryptowatcher import logs
 
@@ -44,7 +45,7 @@ def test_what_is_bound_stands_on_every_line_inside() -> None:
     stream = io.StringIO()
     logs.set_up(format="json", stream=stream)
     log = structlog.get_logger()
-    with logs.bound(alert="a1"), logs.bound(delivery="d1"):
+    with bound_contextvars(alert="a1"), bound_contextvars(delivery="d1"):
         log.info("inside")
         logging.getLogger("some.library").warning("beside it")
     log.info("outside")

@@ -1,8 +1,8 @@
 """Logs: one event name and fields, on standard error, on change of state only.
 
-Pretty on a terminal, one JSON object a line otherwise. What belongs together carries the same ids: `bound(call=…)`
-around a call to a source, `bound(seq=…)` around a record, `bound(alert=…, delivery=…)` around a delivery put them
-on every line written inside. An alert's `seq` leads back to the record, and the record to the call.
+Pretty on a terminal, one JSON object a line otherwise. One event can be followed by its ids: a line about a call
+to a source carries `call` (the number of the first record it leads to); an alert's line carries the `call` of its
+record, its `seq` and its id; a delivery's id begins with that of its alert.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
-from contextlib import AbstractContextManager
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -24,11 +23,6 @@ QUIET = ("uvicorn", "httpx", "httpcore", "asyncio", "alembic", "sqlalchemy", "li
 """Libraries that speak of every request; only their warnings are news."""
 
 SECRET = ("secret", "token", "password", "authorization", "api_key", "signature")
-
-
-def bound(**ids: str | int) -> AbstractContextManager[Any]:
-    """Put these ids on every line written inside, in this task and those it starts."""
-    return structlog.contextvars.bound_contextvars(**ids)
 
 
 def set_up(*, format: Format = "auto", level: str = "info", stream: TextIO | None = None) -> None:  # noqa: A002  # its name in the file

@@ -159,6 +159,8 @@ class _Checkpointer:
 
     def _main(self) -> None:
         db = connect(self._path)
+        # Never wait for a reader: a checkpoint that truncates holds up every writer while it waits.
+        db.set_busy_timeout(0)
         # A connection that has read nothing yet checkpoints nothing, and does not say so.
         db.execute("SELECT count(*) FROM sqlite_master").fetchall()
         try:
@@ -180,7 +182,9 @@ def _checkpoint(db: apsw.Connection) -> bool:
     """Whether it could be done, as far as readers let it."""
     try:
         frames, _ = db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-    except (apsw.BusyError, apsw.LockedError, apsw.FullError):
+    except apsw.IOError:
+        raise
+    except apsw.Error:  # busy, locked, full …: the next one may get through, and nothing is lost meanwhile
         return False
     if frames * _PAGE > _LARGEST_WAL:
         _truncate(db)

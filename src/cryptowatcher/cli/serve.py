@@ -39,7 +39,7 @@ def serve(
     async def work(stop: asyncio.Event) -> None:
         from cryptowatcher import app as program
 
-        watching = asyncio.create_task(_until_alone(stop)) if beside_pipeline else None
+        watching = asyncio.create_task(_until_alone()) if beside_pipeline else None
         try:
             await program.serve(config, stop)
         finally:
@@ -55,11 +55,12 @@ def _load() -> None:
     from cryptowatcher.web import api, server  # noqa: F401
 
 
-async def _until_alone(stop: asyncio.Event) -> None:
-    """Set `stop` when the process that started this one is gone: it held the other end of standard input."""
+async def _until_alone() -> None:
+    """End when the process that started this one is gone: it held the other end of standard input. At once, so
+    that the port is free for the next; whatever was being written is one transaction or none."""
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while await reader.read(4096):
         pass
-    stop.set()
+    os._exit(0)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 import structlog
+from structlog.contextvars import bind_contextvars
 
 from cryptowatcher.domain.quality import Judge, Judgement
 from cryptowatcher.domain.records import Body, Draft, Held, Ticks, Verdict
@@ -97,6 +98,8 @@ class Collector:
     async def _round(self) -> None:
         for page in range(self._source.pages):
             await self._pacer.turn(first=page == 0)
+            # What is said of this call can be found again by the records it leads to, and their alerts.
+            bind_contextvars(call=f"{self._writer}#{self._number + 1}")
             try:
                 observations = await self._source.fetch(page)
             except (Unavailable, Refused) as error:

@@ -261,7 +261,7 @@ class Notifier:
             async with deadline:
                 receipt = await lane.channel.send(claimed.delivery, claimed.alert)
         except Refused as error:
-            self._answered(lane)
+            self._answered(lane, f"{error.reason}: {error}")
             log.warning(
                 "delivery_refused", channel=lane.channel.name, delivery=claimed.delivery.id, why=str(error)
             )
@@ -274,6 +274,7 @@ class Notifier:
             words = f"no answer within {lane.policy.deadline:g} s"
             return self._failed(lane, claimed, Unavailable(words, reason="timeout"))
         self._answered(lane)
+        log.info("delivered", delivery=claimed.delivery.id, attempt=claimed.delivery.attempts + 1, receipt=receipt)
         return after_success(claimed.delivery, now=self._now(), receipt=receipt)
 
     def _answered(self, lane: Lane, refused: str = "") -> None:

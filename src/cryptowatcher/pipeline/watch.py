@@ -52,6 +52,7 @@ class Watch:
         self._uncertain = False  # a commit began and its outcome was not seen
         self._cursor: Cursor | None = None  # as committed
         self._reached = Cursor(journal.id, 0, 0)  # as stepped
+        self._calls: dict[int, str] = {}  # seq → who appended it, for the log
         self._last_change = 0
         self._committed_at = self._checkpoint_at = clock.monotonic()
 
@@ -153,6 +154,7 @@ class Watch:
         await self._look_for_changes()
         for record in records:
             self._watcher.step(record)
+        self._calls = {record.seq: f"{record.writer}#{record.number}" for record in records}
         last = records[-1]
         self._reached = Cursor(self._journal.id, last.seq, last.at)
         if self._watcher.urgent or self._clock.monotonic() - self._committed_at >= COMMIT_EVERY:
@@ -188,7 +190,8 @@ class Watch:
         self._cursor = step.cursor
         self._committed_at = self._clock.monotonic()
         for alert in effects.alerts:
-            log.info("alert", alert=alert.id, rule=alert.rule_name, pair=alert.pair, seq=alert.seq)
+            call = self._calls.get(alert.seq, "")
+            log.info("alert", alert=alert.id, rule=alert.rule_name, pair=alert.pair, seq=alert.seq, call=call)
         if deliveries:
             self._committed()
         if self._committed_at - self._checkpoint_at >= CHECKPOINT_EVERY:

@@ -7,6 +7,7 @@ seed decides. The same seed gives the same history.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -47,8 +48,10 @@ class Faults(msgspec.Struct, frozen=True, kw_only=True):
     """Of a source that fails, hangs, lies or repeats itself."""
     channel: float = 0.0
     """Of a send that fails before or after it arrived, or hangs."""
+    store: float = 0.0
+    """Of a transaction that finds the disk full: nothing of it is done."""
     edits: float = 0.0
-    """Of a rule being changed after a commit of watch."""
+    """Of each rule being changed when a life begins, and of one being changed once a minute."""
 
 
 class Crash(BaseException):
@@ -182,18 +185,31 @@ class World:
                 beat_every=15.0,
             )
             timer = loop.call_at(max(end, loop.time() + 1), stop.set)
+            editing = asyncio.create_task(self._edit_now_and_then(store, journal, clock))
             try:
                 await pipeline.run(stop)
             finally:
                 timer.cancel()
+                editing.cancel()
 
     def _inline(self) -> Inline:
-        async def maybe_die() -> None:
+        """Commits that take time, fail and kill. After a death nothing of that life is written any more, though
+        its tasks are still unwinding: a real process would be gone."""
+        dead = False
+
+        async def after_commit() -> None:
+            nonlocal dead
             await asyncio.sleep(self.random.expovariate(1000))
-            if self.random.random() < self.faults.crash:
+            dead = dead or self.random.random() < self.faults.crash
+            if dead:
                 raise Crash
 
-        return Inline(before_commit=maybe_die, after_commit=maybe_die)
+        async def before_commit() -> None:
+            await after_commit()
+            if self.random.random() < self.faults.store:
+                raise Unavailable("the disk is full", reason="disk_full")
+
+        return Inline(before_commit=before_commit, after_commit=after_commit)
 
     @asynccontextmanager
     async def _open(self, clock: Clock, inline: Inline) -> AsyncIterator[tuple[Store, SqliteJournal]]:
@@ -215,6 +231,19 @@ class World:
             await store.run(
                 lambda tx, spec=spec: tx.save_rule(LOCAL_OWNER, spec, head=head, now=clock.now())  # type: ignore[misc]
             )
+
+    async def _edit_now_and_then(self, store: Store, journal: SqliteJournal, clock: Clock) -> None:
+        """As an owner does, while everything runs."""
+        while True:
+            await asyncio.sleep(60)
+            if self.random.random() >= self.faults.edits:
+                continue
+            spec = self._edited(self.random.choice(RULES))
+            with contextlib.suppress(Unavailable, Crash):
+                head = await journal.head()
+                await store.run(
+                    lambda tx, spec=spec, head=head: tx.save_rule(LOCAL_OWNER, spec, head=head, now=clock.now())  # type: ignore[misc]
+                )
 
     def _edited(self, spec: RuleSpec) -> RuleSpec:
         def edited(**changed: object) -> RuleSpec:

@@ -14,11 +14,13 @@ from cryptowatcher.web.deps import WebDeps
 
 
 class JournalFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """`newest_at`: time of the newest record, epoch ms; None when there is none to read."""
+    """`newest_at`: time of the newest record, epoch ms; None when there is none to read. `still_ms`: for how long
+    this process has not seen it grow; None when it does not follow it (yet)."""
 
     id: str
     head: int
     newest_at: int | None
+    still_ms: int | None = None
 
 
 class StoreFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +72,7 @@ async def gather(deps: WebDeps) -> Facts:
     store: StoreFacts | None = None
     try:
         async with asyncio.timeout(deps.limits.check_seconds):
-            journal = await _journal(deps.journal)
+            journal = await _journal(deps.journal, deps.hub.recorded_at)
     except Exception as error:  # whatever it is, health must say so instead of failing itself
         errors["journal"] = _word(error)
     try:
@@ -81,7 +83,7 @@ async def gather(deps: WebDeps) -> Facts:
     return Facts(now=deps.clock.now(), journal=journal, store=store, errors=errors)
 
 
-async def _journal(journal: Journal) -> JournalFacts:
+async def _journal(journal: Journal, recorded_at: float | None) -> JournalFacts:
     head = await journal.head()
     newest_at = None
     if head:
@@ -90,7 +92,10 @@ async def _journal(journal: Journal) -> JournalFacts:
             newest_at = newest[-1].at if newest else None
         except Trimmed:
             pass  # everything up to the head was tidied away: its time is not known any more
-    return JournalFacts(id=journal.id, head=head, newest_at=newest_at)
+    still = None
+    if recorded_at is not None:
+        still = round((asyncio.get_running_loop().time() - recorded_at) * 1000)
+    return JournalFacts(id=journal.id, head=head, newest_at=newest_at, still_ms=still)
 
 
 def _store(tx: Tx) -> StoreFacts:

@@ -58,6 +58,7 @@ class Hub:
     name:    differs between processes, so that an event id of another process is not believed
     clients: streams that are open; whoever serves one counts itself
     pulses:  how often a sign of life was asked for
+    recorded_at: the event loop's time when the journal was last seen to grow, None before
     """
 
     def __init__(self, name: str) -> None:
@@ -69,6 +70,7 @@ class Hub:
         self.clients = 0
         self.pulses = 0
         self.closed = False
+        self.recorded_at: float | None = None
         self.changed = asyncio.Event()
         self._changes = b""
         self._snapshot = (-1, b"")
@@ -213,6 +215,7 @@ class _Follower:
             newest.update((price.pair, price) for price in _prices_in(records))
             self.after = records[-1].seq
             self.at = records[-1].at
+            self.hub.recorded_at = asyncio.get_running_loop().time()
         if await self.journal.head() < self.after:
             self.started_on = None  # recreated under us: the next turn starts again
         return list(newest.values())

@@ -17,9 +17,10 @@ import msgspec
 import numpy as np
 
 from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.intervals import show_duration
 from cryptowatcher.domain.pairs import pair_of
 from cryptowatcher.domain.records import Record, Ticks
-from cryptowatcher.domain.rules.language import check_spec
+from cryptowatcher.domain.rules.language import check_spec, parse
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, Rule, RuleSpec, rule_id
 from cryptowatcher.domain.rules.series import journal_times, run_series
 from cryptowatcher.domain.ticks import Floats, Ints, TickBatch
@@ -54,9 +55,12 @@ def replay(
 
     pair: what the pair of files without a column for it is called
     """
+    wanted = rules_of(rules)
     batch = read_candles(files, pair=pair)
+    for rule in wanted:
+        _check_window(rule, interval=batch.valid_for // VALID_INTERVALS)
     started = time.perf_counter()
-    alerts = run_series(rules_of(rules), batch, progress=progress)
+    alerts = run_series(wanted, batch, progress=progress)
     return ReplayResult(
         alerts=tuple(alerts),
         ticks=len(batch),
@@ -65,6 +69,15 @@ def replay(
         first=int(batch.observed_at.min(initial=0)),
         last=int(batch.observed_at.max(initial=0)),
     )
+
+
+def _check_window(rule: Rule, *, interval: int) -> None:
+    """A window of less than two candles says nothing: better no answer than "it would not have fired"."""
+    condition = parse(rule.spec.when)
+    if 0 < condition.feature.window < 2 * interval:
+        message = f"{condition.feature} cannot be judged on candles of {show_duration(interval)}"
+        hint = f"use a window of {show_duration(2 * interval)} or more, or finer candles"
+        raise ConfigError(message, where=f"rule {rule.spec.name!r}", hint=hint)
 
 
 def rules_of(specs: Iterable[RuleSpec]) -> list[Rule]:

@@ -1,6 +1,6 @@
 """kill -9 at random moments: the real program, real files, a flaky receiver. Run by `make chaos`.
 
-CRYPTOWATCHER_KILLS sets how often (200).
+CHAOS_KILLS sets how often (200).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleChange, TakeUp
 from cryptowatcher.domain.watcher import Watcher
 from cryptowatcher.ports import Tx
 
-KILLS = int(os.environ.get("CRYPTOWATCHER_KILLS", "200"))
+KILLS = int(os.environ.get("CHAOS_KILLS", "200"))
 SECRET = "whsec_c2VjcmV0LWZvci1jaGFvcw=="
 
 pytestmark = pytest.mark.chaos

@@ -17,7 +17,7 @@ from cryptowatcher.domain.records import Beat, Body, ClockStep, Held, Record, Ti
 from cryptowatcher.domain.rules.model import Repeat, Rule, RuleChange, RuleSpec, next_version
 from cryptowatcher.domain.ticks import TickBatch
 
-EXAMPLES = int(os.environ.get("CRYPTOWATCHER_EXAMPLES", "1"))
+EXAMPLES = int(os.environ.get("EXAMPLES", "1"))
 """How many times more random journals than in a usual run."""
 
 PAIRS = ("a/usd", "b/usd", "c/bitcoin", "d/usd")
@@ -38,7 +38,7 @@ Rows = list[tuple[str, float, int]]
 
 
 def examples(usual: int) -> settings:
-    """Settings of a property: `usual` examples, times CRYPTOWATCHER_EXAMPLES."""
+    """Settings of a property: `usual` examples, times EXAMPLES."""
     return settings(max_examples=usual * EXAMPLES, deadline=None)
 
 

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import Random
-from typing import NoReturn
+from typing import Literal, NoReturn
 
 import msgspec
 
 from cryptowatcher.domain.deliveries import delivery_id
 from cryptowatcher.domain.intervals import INTERVALS
 from cryptowatcher.domain.records import Draft
-from cryptowatcher.domain.rules.model import RuleChange
+from cryptowatcher.domain.rules.model import RuleChange, TakeUp
 from cryptowatcher.domain.watcher import Watcher
 from cryptowatcher.errors import Unavailable
 from cryptowatcher.pipeline.watch import Watch
 from cryptowatcher.ports import Fenced, Journal, Store, Tx
 from tests.domain.journals import PAIRS, Journey
-from tests.pipeline.inline import Around, Hands, Reading, all_records, nothing, opened
+from tests.pipeline.inline import Around, Hands, Reading, all_records, opened
 
 OWNER = "me"
 CHANNELS = ("first", "second")
@@ -93,32 +92,176 @@ async def straight(store: Store, journal: Journal, positions: dict[int, int]) ->
     )
 
 
-@dataclass(frozen=True)
-class Saved:
-    """A change as its owner saved it: it counts from `head`, and where watch was beyond that, from the cursor,
-    which was at least `cursor` and at most `newest` (the journal's head)."""
+class World:
+    """What outlives a process: what is still to come, the clock, and what owners have saved.
 
-    number: int
-    head: int
-    cursor: int
-    newest: int
+    bounds: change → the earliest and the latest position it may count from. Both are the head at which it was
+            saved; where watch was beyond that, the cursor, and how far watch had stepped without a commit.
+    """
 
-
-class Lives:
-    """Appends a journey, saves its rule changes, and lets one Watch after another follow."""
-
-    def __init__(self, journey: Journey, random: Random, folder: Path, *, trouble: float) -> None:
+    def __init__(self, journey: Journey, random: Random, *, trouble: float) -> None:
         self.random = random
         self.trouble = trouble
-        self.saved: list[Saved] = []
-        self._journey = journey
-        self._folder = folder
-        self._clock = Hands(journey.records[0].at)
-        self._around = Around()
-        self._appended = 0
-        self._unsaved: deque[tuple[RuleChange, int]] = deque()
-        self._former: Watch | None = None
-        self._watch: Watch | None = None
+        self.clock = Hands(journey.records[0].at)
+        self.records = deque(journey.records)
+        self.changes = deque(journey.changes)
+        self.bounds: dict[int, tuple[int, int]] = {}
+        self.pauses = random.choice(((0.0,), (0.0, 0.4, 1.5), (0.0, 1.5, 70.0)))
 
-    async def live(self) -> tuple[Outcome, Store, Journal]:
-        raise NotImplementedError
+    def chance(self, of: float) -> bool:
+        return self.random.random() < of
+
+
+class Process:
+    """One process, from its start to a stop or a sudden end. It also appends and saves rules, as others would."""
+
+    def __init__(self, world: World, store: Store, journal: Journal, around: Around) -> None:
+        self._world = world
+        self._store = store
+        self._journal = Reading(journal)
+        self._at_work = False  # watch is: only then something goes wrong
+        self._former: Watch | None = None
+        self._watch = self._new_watch()
+        around.before = lambda: self._go_wrong(Unavailable("busy", reason="busy"))
+        around.after = self._go_wrong
+        self._journal.before_read = lambda: self._go_wrong(Unavailable("busy", reason="busy"))
+        self._journal.after_read = self._beside
+        self._journal.most = lambda: world.random.choice((1, 1, 2, 3, 8))
+
+    async def run(self, acts: int) -> None:
+        """So many acts of everybody in any order; then a stop or a kill."""
+        world = self._world
+        everybody = (self._append, self._save, self._follow, self._follow, self._checkpoint, self._take_over)
+        with contextlib.suppress(Killed):
+            await self._watching("recover")
+            for _ in range(acts):
+                await world.random.choice(everybody)()
+                world.clock.pass_by(world.random.choice(world.pauses))
+            if world.chance(0.5):
+                await self._stop()
+
+    async def run_to_the_end(self) -> None:
+        """Nothing goes wrong, until the journal's head is reached."""
+        await self._watch.recover()
+        while self._world.records or self._world.changes:
+            await self._append()
+            await self._save()
+            await self._watch.advance()
+        while await self._watch.advance():
+            pass
+        await self._watch.close()
+
+    def _new_watch(self) -> Watch:
+        return Watch(self._journal, self._store, self._world.clock, channels=CHANNELS)
+
+    # --- others ----------------------------------------------------------------------------------
+
+    async def _append(self) -> None:
+        """Some records, at the times that they had."""
+        for _ in range(self._world.random.randint(1, 4)):
+            if self._world.records:
+                record = self._world.records.popleft()
+                self._world.clock.wall = record.at
+                await self._journal.append([Draft(record.writer, record.number, record.body)])
+
+    async def _save(self) -> None:
+        """Changes that are due. The journal may have moved on since their owner asked for its head."""
+        head = await self._journal.head()
+        changes = self._world.changes
+        while changes and changes[0].head <= head and self._world.chance(0.7):
+            change = changes.popleft()
+            await self._put(change, change.head if self._world.chance(0.2) else head)
+
+    async def _put(self, change: RuleChange, head: int) -> None:
+        bounds = self._world.bounds
+        known = max(bounds, default=0)
+
+        def save(tx: Tx) -> tuple[list[RuleChange], int]:
+            if change.rule is None:
+                tx.remove_rule(OWNER, change.rule_id.removeprefix("id-"), head=head, now=change.saved_at)
+            else:
+                tx.save_rule(OWNER, change.rule.spec, head=head, now=change.saved_at)
+            cursor = tx.cursor()
+            return tx.rule_changes(known), 0 if cursor is None else cursor.seq
+
+        made, cursor = await self._store.run(save)
+        for new in made:
+            _, before = bounds.get(new.number - 1, (0, 0))
+            bounds[new.number] = max(head, cursor), max(head, cursor, self._watch.position, before)
+
+    # --- watch -----------------------------------------------------------------------------------
+
+    async def _follow(self) -> None:
+        for _ in range(self._world.random.randint(1, 3)):
+            await self._watching("advance")
+
+    async def _checkpoint(self) -> None:
+        await self._watching("checkpoint")
+
+    async def _take_over(self) -> None:
+        """Another takes the role over. The former has not noticed, and goes on until the fence stops it."""
+        if self._former is not None:
+            former, self._former = self._former, None
+            with contextlib.suppress(Fenced, Unavailable, asyncio.CancelledError):
+                await self._troubled(self._world.random.choice((former.advance, former.close)))
+        elif self._world.chance(0.3):
+            self._former, self._watch = self._watch, self._new_watch()
+            await self._watching("recover")
+
+    async def _watching(self, act: Literal["recover", "advance", "checkpoint"]) -> None:
+        """After Unavailable a new Watch begins from the store, as keep_going does; or the process is stopped."""
+        try:
+            await self._troubled(getattr(self._watch, act))
+        except Unavailable:
+            if self._world.chance(0.3):
+                await self._stop()
+            self._watch = self._new_watch()
+            await self._watching("recover")
+        except asyncio.CancelledError:
+            await self._stop()
+
+    async def _stop(self) -> NoReturn:
+        with contextlib.suppress(Unavailable, asyncio.CancelledError):
+            await self._troubled(self._watch.close)
+        raise Killed
+
+    async def _troubled(self, act: Callable[[], Awaitable[object]]) -> None:
+        self._at_work = True
+        try:
+            await act()
+        finally:
+            self._at_work = False
+
+    async def _go_wrong(self, *also: Exception) -> None:
+        if self._at_work and self._world.chance(self._world.trouble):
+            raise self._world.random.choice((Killed(), asyncio.CancelledError(), *also))
+
+    async def _beside(self) -> None:
+        """While watch waited for the records it read, others worked."""
+        if self._at_work and self._world.chance(0.2):
+            self._at_work = False
+            await self._world.random.choice((self._append, self._save))()
+            self._at_work = True
+
+
+async def live(journey: Journey, random: Random, folder: Path, *, trouble: float) -> tuple[Outcome, Outcome]:
+    """One process after another until the journey is over: what stands in the store then, and what one straight
+    run makes of the same journal and changes."""
+    world, around = World(journey, random, trouble=trouble), Around()
+    for _ in range(random.randint(0, 8)):
+        async with opened(folder, world.clock, around) as (store, journal):
+            await Process(world, store, journal, around).run(random.randint(1, 20))
+    around = Around()
+    async with opened(folder, world.clock, around) as (store, journal):
+        await Process(world, store, journal, around).run_to_the_end()
+        positions = checked_positions(await store.run(lambda tx: tx.take_ups()), world, await journal.head())
+        return await kept(store), await straight(store, journal, positions)
+
+
+def checked_positions(taken: list[TakeUp], world: World, head: int) -> dict[int, int]:
+    """Where each change counts from. Those that were not taken up wait behind the last record."""
+    positions = {change: head for change in world.bounds}
+    positions.update({each.number: each.seq for each in taken})
+    for change, (earliest, latest) in world.bounds.items():
+        assert earliest <= positions[change] <= max(latest, earliest), f"change {change}"
+    return positions

@@ -109,3 +109,14 @@ def test_two_rules_of_one_name_are_an_error(tmp_path: Path) -> None:
     rules = [RuleSpec(name="x", pairs=("all",), when=when) for when in ("price > 1", "price > 2")]
     with pytest.raises(ConfigError, match="two rules are named 'x'"):
         replay([path], rules)
+
+
+def test_a_window_of_less_than_two_candles_is_refused_instead_of_never_firing(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.parquet", ts=[BEGIN, BEGIN + 5 * MINUTE], pair=["b/usd"] * 2, close=[1.0, 2.0])
+    for window, fits in (("5m", False), ("9m", False), ("10m", True)):
+        rule = RuleSpec(name="x", pairs=("all",), when=f"change({window}) > 1%")
+        if fits:
+            assert replay([path], [rule]).alerts == ()
+            continue
+        with pytest.raises(ConfigError, match="cannot be judged on candles of 5m"):
+            replay([path], [rule])

@@ -14,8 +14,8 @@ from cryptowatcher.domain.records import Held, Ticks, Verdict
 from cryptowatcher.domain.watcher import Watcher
 from cryptowatcher.testing.world import Faults, History, simulate
 
-HOURS = float(os.environ.get("CRYPTOWATCHER_SIMULATED_HOURS", "1"))
-SEEDS = range(int(os.environ.get("CRYPTOWATCHER_SIMULATED_SEEDS", "3")))
+HOURS = float(os.environ.get("SIMULATED_HOURS", "1"))
+SEEDS = range(int(os.environ.get("SIMULATED_SEEDS", "3")))
 ROUGH = Faults(crash=0.003, source=0.1, channel=0.25, store=0.003, edits=0.3)
 
 

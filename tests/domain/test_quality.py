@@ -80,7 +80,8 @@ def test_prices_that_never_agree_never_count_and_two_that_agree_heal_it() -> Non
 
 def test_two_coins_alone_in_an_answer_are_a_market_too() -> None:
     judge = Judge()
-    judge.judge(page(0, {"a/usd": 100.0, "b/usd": 5.0}))
+    for n in (-1, 0):
+        judge.judge(page(n, {"a/usd": 100.0, "b/usd": 5.0}))
     for n in range(1, CONFIRMATIONS["market_wide"]):
         assert accepted(judge.judge(page(n, {"a/usd": 4e6, "b/usd": 2e5}))) == {}
 
@@ -88,7 +89,8 @@ def test_two_coins_alone_in_an_answer_are_a_market_too() -> None:
 def test_a_whole_market_that_jumps_at_once_must_be_confirmed_many_times() -> None:
     judge = Judge()
     names = [f"c{n}/usd" for n in range(20)]
-    judge.judge(page(0, dict.fromkeys(names, 100.0)))
+    for n in (-1, 0):
+        judge.judge(page(n, dict.fromkeys(names, 100.0)))
     needed = CONFIRMATIONS["market_wide"]
     results = [accepted(judge.judge(page(n, dict.fromkeys(names, 5.0)))) for n in range(1, needed + 3)]
     assert results[:needed] == [{}] * needed
@@ -178,3 +180,28 @@ def test_every_observation_is_accepted_held_or_rejected_and_time_only_grows(
                 assert time > newest.get(pair, 0)
                 newest[pair] = time
             assert np.all(np.diff(body.batch.starts) > 0)
+
+
+def test_a_first_price_that_nothing_agrees_with_is_forgotten_and_the_pair_begins_anew() -> None:
+    judge = Judge()
+    assert feed(judge, 4e6) == [{"a/usd": 4e6}]
+    assert accepted(judge.judge(page(1, {"a/usd": 100.0}))) == {}
+    verdict, ticks = judge.judge(page(2, {"a/usd": 101.0})).bodies
+    assert isinstance(verdict, Verdict)
+    assert verdict.accepted
+    assert verdict.anew
+    assert isinstance(ticks, Ticks)
+    # From here it is settled, and a jump is a jump.
+    assert accepted(judge.judge(page(3, {"a/usd": 4e6}))) == {}
+    again = judge.judge(page(4, {"a/usd": 4e6})).bodies[0]
+    assert isinstance(again, Verdict)
+    assert again.accepted
+    assert not again.anew
+
+
+def test_a_whole_first_answer_that_nothing_agrees_with_is_not_held_against_the_market() -> None:
+    judge = Judge()
+    names = [f"c{n}/usd" for n in range(20)]
+    judge.judge(page(0, dict.fromkeys(names, 1e9)))
+    assert accepted(judge.judge(page(1, dict.fromkeys(names, 100.0)))) == {}
+    assert set(accepted(judge.judge(page(2, dict.fromkeys(names, 100.5))))) == set(names)

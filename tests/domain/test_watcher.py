@@ -358,3 +358,27 @@ def test_the_newest_price_says_where_it_is_from_and_how_long_it_counts() -> None
     assert (b.pair, b.price, b.volume_24h, b.market_cap) == ("b/usd", 3.0, 9.0, None)
     assert (b.observed_at, b.received_at, b.valid_until) == (BEGIN - 5, BEGIN + 700, BEGIN + 59_995)
     assert (b.source, b.seq) == ("coingecko", 7)
+
+
+def test_a_pair_that_begins_anew_is_compared_with_nothing_before_and_arms_again() -> None:
+    """The first price was a lie: no rule may see the way back from it."""
+    watcher = Watcher()
+    for number, when in enumerate(("price <= 1000", "change(5m) <= -5%", "price >= 50"), start=1):
+        rule = Rule(id=f"r{number}", owner="me", version=1, spec=RuleSpec(name=when, pairs=("all",), when=when))
+        change = RuleChange(number=number, rule_id=rule.id, owner="me", head=0, saved_at=0, rule=rule)
+        watcher.take_up(change, 0)
+    lie, true = (
+        one_instant({"a/usd": 4e6}, observed_at=MINUTE),
+        one_instant({"a/usd": 100.0}, observed_at=8 * MINUTE),
+    )
+    bodies: list[Body] = [Ticks(lie), Held(true, "jump"), Verdict(true, True, "", anew=True)]
+    bodies += [Ticks(one_instant({"a/usd": 100.0}, observed_at=minute * MINUTE)) for minute in range(9, 20)]
+    bodies.append(Ticks(one_instant({"a/usd": 94.0}, observed_at=20 * MINUTE)))
+    alerts, candles = [], []
+    for seq, body in enumerate(bodies, start=1):
+        watcher.step(Record(seq=seq, at=seq * MINUTE, writer="w", number=seq, body=body))
+        effects = watcher.effects()
+        alerts += [(alert.condition, alert.seq) for alert in effects.alerts]
+        candles += [candle.high for candle in effects.candles]
+    assert alerts == [("change(5m) <= -5%", len(bodies))]
+    assert max(candles) == 100.0

@@ -30,10 +30,14 @@ from cryptowatcher.testing.virtual_time import VirtualClock
 MINUTE = 60.0
 
 # What the market itself never does within ten minutes: whatever fires here is false.
-RULES = tuple(
-    RuleSpec(name=when, pairs=("all",), when=when)
-    for when in ("change(1m) <= -33%", "change(1m) >= 50%", "change(10m) <= -40%", "change(10m) >= 70%")
+FALSE = (
+    "change(1m) <= -33%",
+    "change(1m) >= 50%",
+    "change(10m) <= -40%",
+    "change(10m) >= 70%",
+    "price <= 1000000",
 )
+RULES = tuple(RuleSpec(name=when, pairs=("all",), when=when) for when in FALSE)
 
 # Wrongs that leave the answer usable, or that cannot be told from a quiet market.
 HARMLESS = {"duplicates", "strangers", "stuck_price", "millisecond_time"}
@@ -66,7 +70,7 @@ class Silent:
         return "ok"
 
 
-async def live_through(wrong: Misbehaviour, folder: Path) -> Outcome:
+async def live_through(wrong: Misbehaviour, folder: Path, *, good: float = 5 * MINUTE) -> Outcome:
     """Five good minutes, eight bad ones, and up to two hours to recover."""
     clock = VirtualClock()
     market = Market(4, 70)
@@ -80,10 +84,13 @@ async def live_through(wrong: Misbehaviour, folder: Path) -> Outcome:
         for rule in RULES:
             await store.run(lambda tx, rule=rule: tx.save_rule(LOCAL_OWNER, rule, head=0, now=clock.now()))  # type: ignore[misc]
         pipeline = new_pipeline(store, journal, source, clock)
+        if not good:
+            fake.misbehave(wrong)
         stop = asyncio.Event()
         running = asyncio.create_task(pipeline.run(stop))
-        await asyncio.sleep(5 * MINUTE)
-        fake.misbehave(wrong)
+        await asyncio.sleep(good)
+        if good:
+            fake.misbehave(wrong)
         during = []
         for _ in range(8):
             await asyncio.sleep(MINUTE)
@@ -155,3 +162,12 @@ def test_a_misbehaving_source_fires_nothing_says_why_and_comes_back(wrong: Misbe
     }
     held = any(status.held for status in outcome.during)
     assert wrong.kind in HARMLESS or held or reasons - {""}, "the source did not say why it cannot see"
+
+
+@pytest.mark.parametrize("kind", ["spike", "collapse", "absurd", "null_price", "old"])
+def test_a_source_that_lies_in_its_very_first_answer_fires_nothing(kind: str, tmp_path: Path) -> None:
+    wrong = Misbehaviour(kind=kind, times=2)  # both calls of the first round
+    outcome = virtual_time.run(lambda: live_through(wrong, tmp_path, good=0), socket_wait=0.0005)
+    assert [(alert.condition, alert.pair, alert.value) for alert in outcome.alerts] == []
+    assert outcome.after.state == "ok"
+    assert len(outcome.prices) >= 60

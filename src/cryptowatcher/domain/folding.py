@@ -111,6 +111,11 @@ class CandleFold:
         self._time: Ints = np.zeros(0, np.int64)  # each pair's newest observation, 0 for none
         self._valid_for: Ints = np.zeros(0, np.int64)
 
+    @property
+    def pairs(self) -> int:
+        """How many columns there are."""
+        return len(self._time)
+
     def fold(self, cols: Ints, instant: TickBatch, names: list[str]) -> list[Candle]:
         """One instant of newer observations with their columns; the candles that are over by it."""
         self._widen(len(names))
@@ -125,6 +130,12 @@ class CandleFold:
         self._time[cols] = instant.observed_at
         self._valid_for[cols] = instant.valid_for
         return closed
+
+    def forget(self, cols: Ints) -> None:
+        """Drop what is forming for these columns."""
+        self._time[cols] = 0
+        for forming in self._forming:
+            forming.start[cols] = _NONE
 
     def _widen(self, pairs: int) -> None:
         more = pairs - len(self._time)

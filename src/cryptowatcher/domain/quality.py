@@ -4,6 +4,8 @@ A price that jumps by more than half against the last accepted one counts only w
 agrees with it; until then it is *held*, and no rule sees it. Where many coins jump in one answer, the source
 itself is suspect and ten more answers must agree. The guard looks the same up and down and never anchors on
 what it has not accepted. It heals itself: two observations that agree are enough, whatever was held before.
+The first price of a pair counts at once, but it is not *settled* until another agrees with it: if the next ones
+agree with each other instead, the pair begins anew with them, and no rule compares them with the first.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ CONFIRMATIONS = {"jump": 1, "market_wide": 10}
 DISAGREED = "the next observation disagreed"
 SUPERSEDED = "a newer observation is held in its place"
 AGREED = "the next observation agreed"
+ANEW = "the next observation agreed, and nothing ever agreed with the first price"
 FUTURE_MS = 120_000
 """A source's clock may run ahead of ours by this much."""
 
@@ -57,6 +60,7 @@ class Judge:
         self._universe = Universe()
         self._price: Floats = np.full(0, np.nan)
         self._time: Ints = np.zeros(0, np.int64)
+        self._settled: NDArray[np.bool_] = np.zeros(0, np.bool_)  # a second observation has agreed
         self._held: dict[int, Suspect] = {}
 
     @property
@@ -81,11 +85,10 @@ class Judge:
         suspicious = jumped | np.asarray([col in self._held for col in cols.tolist()], np.bool_)
         verdicts: list[tuple[TickBatch, str]] = []
         keep = ~suspicious
-        reason = self._reason(jumped, cols)
+        reason = self._reason(jumped & self._settled[cols], cols)
         for row in np.flatnonzero(suspicious).tolist():
             keep[row] = self._weigh(batch, row, int(cols[row]), bool(jumped[row]), reason, verdicts)
-        self._price[cols[keep]] = batch.price[keep]
-        self._time[cols[keep]] = batch.observed_at[keep]
+        self._accept(cols[keep], batch.price[keep], batch.observed_at[keep])
         return Judgement(
             bodies=self._bodies(batch, keep, reason, verdicts),
             accepted=int(keep.sum()),
@@ -99,8 +102,7 @@ class Judge:
             case Ticks(batch) | Verdict(batch, accepted=True):
                 for instant in batch.instants():
                     cols = self._columns(instant)
-                    self._price[cols] = instant.price
-                    self._time[cols] = instant.observed_at
+                    self._accept(cols, instant.price, instant.observed_at)
                     for col in cols.tolist():
                         self._held.pop(col, None)
             case Held(batch, reason):
@@ -116,7 +118,13 @@ class Judge:
         """What the store last knew of a pair, for one that the journal's last hour does not speak of."""
         self._columns(one_instant({pair: price}, observed_at=observed_at))
         col = self._universe.column(pair)
-        self._price[col], self._time[col] = price, observed_at
+        self._price[col], self._time[col], self._settled[col] = price, observed_at, True
+
+    def _accept(self, cols: Ints, prices: Floats, times: Ints) -> None:
+        """These count. A second price that counts has agreed with the first, or with another that replaced it."""
+        self._settled[cols] = ~np.isnan(self._price[cols])
+        self._price[cols] = prices
+        self._time[cols] = times
 
     def _columns(self, batch: TickBatch) -> Ints:
         cols = self._universe.columns(batch.pairs)[batch.pair]
@@ -124,6 +132,7 @@ class Judge:
         if more:
             self._price = np.concatenate([self._price, np.full(more, np.nan)])
             self._time = np.concatenate([self._time, np.zeros(more, np.int64)])
+            self._settled = np.concatenate([self._settled, np.zeros(more, np.bool_)])
         return cols
 
     def _unusable(self, batch: TickBatch, cols: Ints) -> list[tuple[str, NDArray[np.bool_]]]:
@@ -171,7 +180,7 @@ class Judge:
             return True
         agrees = abs(math.log(float(batch.price[row]) / suspect.price)) <= AGREES
         if agrees and suspect.agreed + 1 >= CONFIRMATIONS[suspect.reason]:
-            verdicts.append((suspect.tick, AGREED))
+            verdicts.append((suspect.tick, AGREED if self._settled[col] else ANEW))
             return True
         # Not settled: the newer one is held in its place.
         verdicts.append((suspect.tick, SUPERSEDED if agrees else DISAGREED))
@@ -187,10 +196,11 @@ class Judge:
     ) -> list[Body]:
         """Verdicts on older ticks first, then what is accepted, then what is held."""
         bodies: list[Body] = []
-        for evidence in (DISAGREED, SUPERSEDED, AGREED):
+        for evidence in (DISAGREED, SUPERSEDED, AGREED, ANEW):
             ticks = [tick for tick, outcome in verdicts if outcome == evidence]
             if ticks:
-                bodies.append(Verdict(join(ticks), evidence == AGREED, evidence))
+                accepted = evidence in (AGREED, ANEW)
+                bodies.append(Verdict(join(ticks), accepted, evidence, anew=evidence == ANEW))
         if keep.any():
             bodies.append(Ticks(batch.rows(keep)))
         if not keep.all():

@@ -21,11 +21,13 @@ class Held(msgspec.Struct, frozen=True, tag="held"):
 
 
 class Verdict(msgspec.Struct, frozen=True, tag="verdict"):
-    """What became of held observations. Accepted ones count as observed at *this* position."""
+    """What became of held observations. Accepted ones count as observed at *this* position. `anew`: what was seen
+    of these pairs before was one observation that nothing agreed with; it is forgotten, and they begin here."""
 
     batch: TickBatch
     accepted: bool
     evidence: str
+    anew: bool = False
 
 
 class Beat(msgspec.Struct, frozen=True, tag="beat"):

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Collection, Sequence
 
 import msgspec
+import numpy as np
 
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.candles import Candle
@@ -72,9 +73,18 @@ class Watcher:
         """One record: rule changes that are due, then its instants."""
         self.apply_changes(before=record.seq)
         body = record.body
+        if isinstance(body, Verdict) and body.anew:
+            self._begin_anew(body.batch.names())
         if isinstance(body, Ticks) or (isinstance(body, Verdict) and body.accepted):
             for instant in body.batch.instants():
                 self._step(instant, seq=record.seq, at=record.at)
+
+    def _begin_anew(self, pairs: Sequence[str]) -> None:
+        self.engine.begin_anew(pairs)
+        if self._candles is not None:
+            names = self.engine.universe
+            known = [col for pair in pairs if (col := names.column(pair)) < self._candles.pairs]
+            self._candles.forget(np.asarray(known, np.int64))
 
     def apply_changes(self, *, before: int) -> None:
         """Apply the changes that count for a record with this sequence number."""

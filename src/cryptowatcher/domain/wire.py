@@ -77,6 +77,7 @@ class _Verdict(msgspec.Struct, frozen=True, array_like=True):
     batch: _Batch
     accepted: bool
     evidence: str
+    anew: bool = False
 
 
 _PLAIN: tuple[tuple[int, Any], ...] = ((4, Beat), (5, ClockStep), (6, Gap))
@@ -126,8 +127,8 @@ def _to_wire(body: Body) -> Any:
             return _Ticks(_pack_batch(batch))
         case Held(batch, reason):
             return _Held(_pack_batch(batch), reason)
-        case Verdict(batch, accepted, evidence):
-            return _Verdict(_pack_batch(batch), accepted, evidence)
+        case Verdict(batch, accepted, evidence, anew):
+            return _Verdict(_pack_batch(batch), accepted, evidence, anew)
         case _:
             return body
 

@@ -123,6 +123,14 @@ class Tier:
         times = np.where(none, _NEVER, self.times[slot, cols])
         return times, np.where(none, np.nan, self.prices[slot, cols])
 
+    def forget(self, cols: Ints) -> None:
+        """Empty the rings of these pairs."""
+        self.head[cols] = -1
+        self.times[:, cols] = _NEVER
+        self.prices[:, cols] = np.nan
+        for window in self._found:
+            self._found_for(window)[cols] = -1
+
     def _found_for(self, window: int) -> Ints:
         """Where the last look-up of this window ended, for each pair."""
         found = self._found.get(window, np.full(0, -1, np.int64))
@@ -209,6 +217,13 @@ class History:
         self.time[cols] = times
         self.price[cols] = prices
         self.valid_for[cols] = valid_for
+
+    def forget(self, cols: Ints) -> None:
+        """Nothing was ever seen of these pairs."""
+        self.time[cols] = _NEVER
+        self.price[cols] = np.nan
+        for tier in self.tiers.values():
+            tier.forget(cols)
 
     def reference(self, cols: Ints, window: int) -> Floats:
         """The price of each pair one window before its newest observation, NaN where it is not known."""

@@ -160,6 +160,20 @@ class Engine:
                         self._stand(slot, col, UNARMED)
                         watched.disarm(slot, col)
 
+    def begin_anew(self, pairs: Iterable[str]) -> None:
+        """What was seen of these pairs was wrong: forget it, and disarm their rules (but what is done is done)."""
+        cols = np.asarray([self.universe.column(pair) for pair in pairs], np.int64)
+        self._widen()
+        self.history.forget(cols)
+        for watched in self._watched.values():
+            watched.forget(cols)
+            for slot in watched.slots:
+                for col in sorted(set(self._columns(self._at(slot))) & set(cols.tolist())):
+                    standing = self._standing.get(slot, {}).get(col)
+                    if standing is None or standing.state != "done":
+                        self._stand(slot, col, UNARMED)
+                        watched.disarm(slot, col)
+
     # --- stepping --------------------------------------------------------------------------------
 
     def step(self, instant: TickBatch, *, seq: int, at: int) -> tuple[list[Alert], TickBatch, Ints]:

@@ -38,6 +38,11 @@ class Watched:
         for constants in (self._named, self._shared):
             constants.widen(pairs)
 
+    def forget(self, cols: Ints) -> None:
+        """No value of these pairs was ever known."""
+        self.last[cols] = np.nan
+        self._sorted = False
+
     def add(self, slot: int) -> None:
         """A rule reads this feature from now on."""
         self.slots.add(slot)

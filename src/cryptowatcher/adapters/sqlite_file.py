@@ -74,6 +74,9 @@ def explained(path: Path) -> Iterator[None]:
         raise ConfigError(f"{path} cannot be opened: {error}", hint=check) from error
     except apsw.BusyError as error:
         raise Unavailable(f"{path} is busy", reason="busy") from error
+    except (apsw.FullError, apsw.IOError) as error:
+        check = "check the disk: is it full, or failing?"
+        raise ConfigError(f"{path} cannot be read or written: {error}", hint=check) from error
 
 
 class SqliteSession(Generic[C]):
@@ -127,11 +130,11 @@ class SqliteSession(Generic[C]):
             return Unavailable(f"{path}: the disk is full", reason="disk_full")
         if isinstance(cause, apsw.BusyError):
             return Unavailable(f"{path}: another process holds it", reason="busy")
-        if isinstance(cause, apsw.IOError) or (committing and not isinstance(cause, apsw.ConstraintError)):
-            return UnknownOutcome(f"{path}: {error!r}")
         if isinstance(cause, (apsw.CorruptError, apsw.NotADBError)):
             hint = "stop, and restore it from a backup"
             return ConfigError(f"{path} is damaged: {cause}", hint=hint)
+        if isinstance(cause, apsw.IOError) or (committing and not isinstance(cause, apsw.ConstraintError)):
+            return UnknownOutcome(f"{path}: {error!r}")
         return error
 
 

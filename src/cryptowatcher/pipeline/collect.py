@@ -50,7 +50,7 @@ class Collector:
             await self._round()
 
     async def report(self) -> None:
-        """Keep the source's status row current: at once when the state changes, else every ten seconds."""
+        """Keep the source's status row current: a second after a change or an answer, else every ten seconds."""
         saved: SourceStatus | None = None
         saved_at = 0.0
         while True:
@@ -180,4 +180,4 @@ def _held_pairs(bodies: Sequence[Body]) -> list[tuple[str, str]]:
 
 def _headline(status: SourceStatus) -> tuple[object, ...]:
     """What makes a status worth writing at once."""
-    return status.state, status.reason, status.held, status.blind_pairs
+    return status.state, status.reason, status.held, status.last_ok_at, status.blind_pairs

@@ -152,6 +152,7 @@ async def open_pipeline(config: Config, clock: Clock | None = None) -> AsyncIter
         channels = {c.name: await stack.enter_async_context(c.open(mine)) for c in config.channels}
         sources = [await stack.enter_async_context(source.open(mine)) for source in config.sources]
         await sync_rules(store, journal, config.rules, mine.clock)
+        await store.run(lambda tx: tx.forget_sources([source.name for source in sources]))
         yield Pipeline(
             store=store,
             journal=journal,

@@ -1,9 +1,10 @@
 """Recorded candles through the very same watcher, at full speed: which alerts would have been sent.
 
 A candle counts as one observation: its close, at the time the candle ends. Observations stay valid for three
-intervals. Files are Parquet with columns `ts` (candle begin: UTC datetime or epoch ms) and `close`, optionally
-`volume`, and optionally `symbol` or `pair` where one file holds several pairs; a file without one is a single
-pair, named after its file.
+intervals. Files are Parquet with columns `ts` or `start` (candle begin: UTC datetime or epoch ms) and `close`, and
+optionally `symbol` or `pair` where one file holds several pairs; a file without one is a single pair, named after
+its file. Where a column `interval` (ms, or text like `5m`) says that there are candles of several lengths, the
+shortest ones of each pair count.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ import msgspec
 import numpy as np
 
 from cryptowatcher.domain.alerts import Alert
-from cryptowatcher.domain.intervals import show_duration
-from cryptowatcher.domain.pairs import pair_of
+from cryptowatcher.domain.intervals import parse_duration, show_duration
+from cryptowatcher.domain.pairs import ALL, pair_of
 from cryptowatcher.domain.records import Record, Ticks
 from cryptowatcher.domain.rules.language import check_spec, parse
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, Rule, RuleSpec, rule_id
 from cryptowatcher.domain.rules.series import journal_times, run_series
+from cryptowatcher.domain.texts import show_time
 from cryptowatcher.domain.ticks import Floats, Ints, TickBatch
 from cryptowatcher.errors import ConfigError
 
@@ -34,7 +36,8 @@ _QUOTED = "^(.+)(usdt|usdc|fdusd|busd|usd|eur|btc|eth)$"
 
 
 class ReplayResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a replay gave. `seconds` is the time spent stepping, without reading the files."""
+    """What a replay gave. `seconds` is the time spent stepping, without reading the files; `idle` has a sentence
+    for each rule that names none of the pairs."""
 
     alerts: tuple[Alert, ...]
     ticks: int
@@ -42,6 +45,7 @@ class ReplayResult(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     first: int
     last: int
+    idle: tuple[str, ...] = ()
 
 
 def replay(
@@ -57,6 +61,7 @@ def replay(
     """
     wanted = rules_of(rules)
     batch = read_candles(files, pair=pair)
+    idle = _idle(wanted, batch.pairs)
     for rule in wanted:
         _check_window(rule, interval=batch.valid_for // VALID_INTERVALS)
     started = time.perf_counter()
@@ -68,7 +73,21 @@ def replay(
         seconds=time.perf_counter() - started,
         first=int(batch.observed_at.min(initial=0)),
         last=int(batch.observed_at.max(initial=0)),
+        idle=idle,
     )
+
+
+def _idle(rules: Sequence[Rule], pairs: tuple[str, ...]) -> tuple[str, ...]:
+    """A sentence for each rule that names none of the pairs. ConfigError when all are such: that nothing fired
+    would say nothing about them."""
+    there = ", ".join(pairs[:5]) + (f" and {len(pairs) - 5} more" if len(pairs) > 5 else "")
+    idle = [rule for rule in rules if rule.spec.pairs != (ALL,) and not set(rule.spec.pairs) & set(pairs)]
+    said = tuple(f"rule {rule.spec.name!r} names none of the pairs: {there}" for rule in idle)
+    if rules and len(idle) == len(rules):
+        raise ConfigError(
+            "\n".join(said), hint="rules name pairs as the files do; --pair names that of a file that does not say"
+        )
+    return said
 
 
 def _check_window(rule: Rule, *, interval: int) -> None:
@@ -107,6 +126,7 @@ def read_candles(files: Sequence[Path], *, pair: str | None = None) -> TickBatch
     if not files:
         raise ConfigError("there is no file to replay")
     frames = [_read(path, pair) for path in files]
+    _check_same(files, frames)
     names = pl.concat([frame["pair"].unique() for frame in frames]).unique().sort()
     kind = pl.Enum(names)
     coded = [frame.with_columns(pl.col("pair").cast(kind).to_physical()) for frame in frames]
@@ -121,8 +141,31 @@ def read_candles(files: Sequence[Path], *, pair: str | None = None) -> TickBatch
         observed_at=at,
         starts=np.concatenate([[0], np.flatnonzero(np.diff(at)) + 1]).astype(np.int64),
         received_at=int(at[-1]),
-        valid_for=VALID_INTERVALS * max(int(frame["interval"][0]) for frame in frames),
+        valid_for=VALID_INTERVALS * max(int(frame["interval"].to_numpy().max()) for frame in frames),
     )
+
+
+def _check_same(files: Sequence[Path], frames: Sequence[pl.DataFrame]) -> None:
+    """ConfigError when files that do not say which pair they hold would be one pair with two closes at a time:
+    they are most likely different coins."""
+    import polars as pl
+
+    merged: dict[str, pl.DataFrame] = {}
+    for path, frame in zip(files, frames, strict=True):
+        if frame["named"][0]:
+            continue
+        pair = str(frame["pair"][0])
+        rows = frame.select("at", "close").unique("at", keep="last")
+        if pair not in merged:
+            merged[pair] = rows
+            continue
+        both = rows.join(merged[pair], on="at", suffix="_before")
+        unlike = both.filter(pl.col("close") != pl.col("close_before"))["at"].min()
+        if isinstance(unlike, int):
+            message = f"it would be {pair} like a file before it, and has another close at {show_time(unlike)}"
+            hint = "replay one coin's files at a time, or give them a column `pair`"
+            raise ConfigError(message, where=str(path), hint=hint)
+        merged[pair] = pl.concat([merged[pair], rows]).unique("at")
 
 
 def _in_order(table: pl.DataFrame) -> tuple[Ints, Ints, Floats]:
@@ -136,7 +179,8 @@ def _in_order(table: pl.DataFrame) -> tuple[Ints, Ints, Floats]:
 
 
 def _read(path: Path, pair: str | None) -> pl.DataFrame:
-    """One file as (at, pair, close, interval); rows without a usable close are left out."""
+    """One file as (at, pair, close, interval, named): `named` where the file itself says the pair. Rows without a
+    usable close are left out."""
     import polars as pl
 
     try:
@@ -146,35 +190,65 @@ def _read(path: Path, pair: str | None) -> pl.DataFrame:
         raise ConfigError(f"cannot be read: {error}".splitlines()[0], where=str(path), hint=hint) from None
     if table.is_empty():
         raise ConfigError("there is no candle with a usable close", where=str(path))
+    if "interval" not in table.columns:
+        table = table.with_columns(pl.lit(_usual_step(table)).alias("interval"))
+    return table.select((pl.col("ts") + pl.col("interval")).alias("at"), "pair", "close", "interval", "named")
+
+
+def _usual_step(table: pl.DataFrame) -> int:
+    """How long the candles are, by the times between them; a minute where there is one candle."""
+    import polars as pl
+
     steps = table.group_by("pair").agg(pl.col("ts").sort().diff()).explode("ts")["ts"]
     usual = steps.filter(steps > 0).mode().min()
-    interval = int(usual) if isinstance(usual, int) else 60_000
-    return table.select((pl.col("ts") + interval).alias("at"), "pair", "close", pl.lit(interval).alias("interval"))
+    return int(usual) if isinstance(usual, int) else 60_000
+
+
+def _lengths(table: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """The column `interval` in ms. ConfigError for what is no length of a candle."""
+    import polars as pl
+
+    said = table["interval"]
+    hint = "write it in milliseconds or like 5m, or leave the column out"
+    if said.dtype == pl.String:
+        lengths = {text: parse_duration(text, where=f"{path}: interval") for text in said.unique()}
+        table = table.with_columns(pl.col("interval").replace_strict(lengths, return_dtype=pl.Int64))
+    elif not said.dtype.is_integer():
+        raise ConfigError("the column `interval` is not the length of a candle", where=str(path), hint=hint)
+    table = table.with_columns(pl.col("interval").cast(pl.Int64))
+    shortest = table["interval"].min()
+    if isinstance(shortest, int) and shortest < 1000:
+        raise ConfigError(f"the column `interval` says {shortest} ms", where=str(path), hint=hint)
+    return table
 
 
 def _columns(path: Path, alone: str) -> pl.DataFrame:
-    """What a file says of (ts, pair, close), epoch ms, where the close is usable. `alone`: the pair of a file
-    that does not say."""
+    """What a file says of (ts, pair, close, named, perhaps interval), epoch ms, where the close is usable.
+    `alone`: the pair of a file that does not say."""
     import polars as pl
 
     there = pl.read_parquet_schema(path)
-    missing = [name for name in ("ts", "close") if name not in there]
+    begin = "start" if "ts" not in there and "start" in there else "ts"
+    missing = [name for name in (begin, "close") if name not in there]
     if missing:
-        hint = "needed: ts, close; optional: symbol or pair"
+        hint = "needed: ts or start, close; optional: symbol or pair, interval"
         raise ConfigError(f"there is no column `{missing[0]}`", where=str(path), hint=hint)
     key = [name for name in ("pair", "symbol") if name in there][:1]
-    table = pl.read_parquet(path, columns=["ts", "close", *key]).drop_nulls()
+    length = ["interval"] if "interval" in there else []
+    table = pl.read_parquet(path, columns=[begin, "close", *key, *length]).drop_nulls().rename({begin: "ts"})
     table = table.with_columns(
+        pl.lit(bool(key)).alias("named"),
         pl.col("ts").cast(pl.Datetime("ms")).dt.epoch("ms"),
         pl.col("close").cast(pl.Float64),
         pl.col(key[0]).cast(pl.String).alias("pair") if key else pl.lit(alone).alias("pair"),
     ).filter(pl.col("close").is_finite() & (pl.col("close") > 0))
-    if not key:
-        return table
-    # There are few names and many rows.
-    names = table.select(pl.col("pair").unique())
-    pairs = names.select(_pair_names(pl.col("pair")))
-    return table.with_columns(pl.col("pair").replace_strict(names["pair"], pairs["pair"]))
+    if key:  # there are few names and many rows
+        names = table.select(pl.col("pair").unique())
+        pairs = names.select(_pair_names(pl.col("pair")))
+        table = table.with_columns(pl.col("pair").replace_strict(names["pair"], pairs["pair"]))
+    if length:
+        table = _lengths(table, path).filter(pl.col("interval") == pl.col("interval").min().over("pair"))
+    return table
 
 
 def _pair_names(column: pl.Expr) -> pl.Expr:

@@ -7,7 +7,8 @@ import contextlib
 import fcntl
 import os
 import subprocess
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import structlog
@@ -31,18 +32,44 @@ def only_instance(data_dir: Path) -> Iterator[None]:
     except OSError as error:
         raise ConfigError(f"the folder cannot be used: {error.strerror}", where=str(data_dir)) from None
     try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if not _locked(file, fcntl.LOCK_EX):
             holder = os.read(file, 32).decode(errors="replace").strip() or "?"
             hint = "stop it first, or give this one another folder with --data-dir"
             message = f"another cryptowatcher (process {holder}) is using this folder"
-            raise ConfigError(message, where=str(data_dir), hint=hint) from None
+            raise ConfigError(message, where=str(data_dir), hint=hint)
         os.ftruncate(file, 0)
         os.write(file, f"{os.getpid()}\n".encode())
         yield
     finally:
         os.close(file)
+
+
+def is_watched(data_dir: Path) -> bool:
+    """Whether a watcher holds this folder; True also where that cannot be found out."""
+    try:
+        file = os.open(data_dir / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(file)
+
+
+def _locked(file: int, kind: int) -> bool:
+    """Whether the lock was got. Tried twice: `is_watched` holds it for an instant."""
+    for pause in (0.1, 0.0):
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+            return True
+        time.sleep(pause)
+    return False
 
 
 async def keep_going(name: str, job: Callable[[], Awaitable[None]]) -> None:
@@ -66,13 +93,15 @@ class Child:
     """A process beside this one, started again when it ends. It waits on its standard input for the word to go,
     so it may be started early, and it sees that input close when we die."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
+        """`env`: its environment instead of ours."""
         self._command = tuple(command)
+        self._env = env
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Let it load its code while we load ours."""
-        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE)  # noqa: S603  our own program
+        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, env=self._env)  # noqa: S603  our own program
 
     async def run(self) -> None:
         """Until cancelled; then it is asked to end, and ended after STOP_WITHIN seconds. That it cannot start as

@@ -184,8 +184,8 @@ def look_until(end: float, page: int, seen: dict[str, set[tuple[int, float]]]) -
         time.sleep(0.2)
 
 
-def wait_until_delivered(page: int, patience: float = 120) -> None:
-    """Until everything in the outbox has arrived, as the metrics say."""
+def wait_until_delivered(page: int, patience: float = 900) -> None:
+    """Until everything in the outbox has arrived, as the metrics say. Back-off may have come to minutes."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
         counts = outbox(page)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -49,11 +50,17 @@ class Terminal:
             tx.save_rule(LOCAL_OWNER, RULE, head=0, now=START)
             tx.commit_step(step, epoch=tx.new_epoch("watch"), before=None)
 
-        async def work() -> None:
-            async with program.open_store(load(None, {})) as store:
-                await store.run(fill)
+        change_store(fill)
 
-        asyncio.run(work())
+
+def change_store(fn: Callable[[Tx], object]) -> None:
+    """Do something to the store of the working folder as a watcher would."""
+
+    async def work() -> None:
+        async with program.open_store(load(None, {})) as store:
+            await store.run(fn)
+
+    asyncio.run(work())
 
 
 def json_of(result: Result, type_: type) -> object:

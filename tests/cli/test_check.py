@@ -87,3 +87,15 @@ def test_a_named_file_must_be_there(terminal: Terminal) -> None:
 def test_nothing_is_written_by_checking(terminal: Terminal) -> None:
     terminal.run("check")
     assert list(terminal.folder.iterdir()) == []
+
+
+def test_a_rule_in_a_currency_that_no_source_asks_for_is_named(terminal: Terminal) -> None:
+    rule = '[[rules]]\nname = "a"\npairs = ["bitcoin/eur", "bitcoin/usd"]\nwhen = "price > 1"\n'
+    terminal.write("cryptowatcher.toml", rule)
+    result = terminal.run("check")
+    assert result.exit_code == 0
+    assert "rules[0].pairs: no source asks for prices in eur" in result.stderr
+    assert "for bitcoin/usd" not in result.stderr
+    terminal.write("cryptowatcher.toml", rule + '[[sources]]\nkind = "coingecko"\ncurrency = "eur"\n')
+    assert "in usd" in terminal.run("check").stderr
+    assert "in eur" not in terminal.run("check").stderr

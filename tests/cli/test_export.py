@@ -67,3 +67,19 @@ def test_nothing_to_write_is_not_ok_and_writes_nothing(terminal: Terminal) -> No
 @pytest.mark.parametrize("file", ["out.xlsx", "nowhere/out.csv"])
 def test_a_file_that_cannot_be_is_an_error(terminal: Terminal, file: str) -> None:
     assert terminal.run("export", "prices", file).exit_code == 2
+
+
+def test_a_file_that_is_a_folder_is_an_error(terminal: Terminal) -> None:
+    terminal.store(something())
+    (terminal.folder / "out.csv").mkdir()
+    result = terminal.run("export", "prices", "out.csv")
+    assert result.exit_code == 2
+    assert "out.csv is a folder" in result.stderr
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a folder that even root cannot write to")
+def test_a_folder_that_cannot_be_written_to_is_an_error(terminal: Terminal) -> None:
+    terminal.store(something())
+    result = terminal.run("export", "prices", "/proc/self/out.csv")
+    assert result.exit_code == 2
+    assert "cannot be written" in result.stderr

@@ -65,3 +65,14 @@ def test_a_reader_who_has_enough_is_no_error(terminal: Terminal) -> None:
         assert process.stderr
         assert process.stderr.read() == ""
     assert process.returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_said_in_a_sentence(terminal: Terminal) -> None:
+    terminal.store(something())
+    command = [str(Path(sys.executable).parent / "cryptowatcher"), "prices", "--json"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: the answer cannot be written")
+    assert len(done.stderr.splitlines()) == 1

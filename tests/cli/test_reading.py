@@ -7,12 +7,13 @@ import pytest
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.candles import Candle
 from cryptowatcher.domain.deliveries import Delivery
-from cryptowatcher.domain.status import Price
-from tests.cli.terminal import Terminal, alert, delivery, json_of, something
+from cryptowatcher.domain.status import BlindPair, Price, SourceStatus
+from cryptowatcher.supervise import only_instance
+from tests.cli.terminal import START, Terminal, alert, change_store, delivery, json_of, something
 
 
 @pytest.mark.parametrize(
-    "command", [["prices"], ["candles", "bitcoin"], ["alerts"], ["deliveries"], ["rules", "list"]]
+    "command", [["prices"], ["candles", "bitcoin"], ["alerts"], ["deliveries"], ["rules", "list"], ["sources"]]
 )
 def test_before_the_first_run_there_is_nothing_and_nothing_is_made(terminal: Terminal, command: list[str]) -> None:
     result = terminal.run(*command)
@@ -73,6 +74,7 @@ def test_alerts_come_newest_first_and_can_be_narrowed(terminal: Terminal) -> Non
     assert json_of(terminal.run("alerts", "--pair", "pepe", "--json"), list[Alert]) == []
     shown = terminal.run("alerts").stdout
     assert "change(5m) <= -5%" in shown
+    assert "-6%" in shown
     assert "2024-08-05 06:16:00" in shown
 
 
@@ -95,9 +97,53 @@ def test_deliveries_say_what_became_of_an_alert(terminal: Terminal) -> None:
     assert json_of(terminal.run("deliveries", "--json"), list[Delivery]) == [delivery(about)]
     assert json_of(terminal.run("deliveries", "--alert", about.id, "--json"), list[Delivery]) == [delivery(about)]
     assert json_of(terminal.run("deliveries", "--state", "sent", "--json"), list[Delivery]) == []
-    assert "queued" in terminal.run("deliveries").stdout
+    shown = terminal.run("deliveries").stdout
+    assert [word for word in ("queued", "btc drops", "bitcoin/usd") if word not in shown] == []
 
 
 @pytest.mark.parametrize("args", [["prices", "a b"], ["candles", "x/y/z"], ["alerts", "--pair", "/usd"]])
 def test_what_is_no_pair_is_an_error_of_the_command_line(terminal: Terminal, args: list[str]) -> None:
     assert terminal.run(*args).exit_code == 2
+
+
+BLIND = SourceStatus(
+    source="coingecko",
+    state="blind",
+    reason="rate_limited",
+    detail="HTTP 429",
+    since=START,
+    calls_this_minute=3,
+    calls_per_minute=5,
+    blind_pairs=(BlindPair("pepe/usd", "unknown", START),),
+)
+
+
+def test_prices_of_a_blind_source_say_why_there_are_none(terminal: Terminal) -> None:
+    change_store(lambda tx: tx.save_source_status(BLIND))
+    result = terminal.run("prices")
+    assert result.exit_code == 1
+    assert "coingecko is blind since 2024-08-05 06:15:00 UTC: rate_limited, HTTP 429" in result.stderr
+    assert "cryptowatcher run" not in result.stderr
+
+
+def test_sources_are_shown_with_what_they_cannot_see(terminal: Terminal) -> None:
+    change_store(lambda tx: tx.save_source_status(BLIND))
+    result = terminal.run("sources")
+    assert result.exit_code == 1
+    row = result.stdout.splitlines()[1]
+    parts = ("coingecko", "blind", "HTTP 429", "2024-08-05 06:15:00", "3 of 5")
+    assert [part for part in parts if part not in row] == []
+    assert json_of(terminal.run("sources", "--json"), list[SourceStatus]) == [BLIND]
+
+
+def test_sources_that_see_are_ok(terminal: Terminal) -> None:
+    change_store(lambda tx: tx.save_source_status(SourceStatus(source="a", state="ok", since=START, pairs=7)))
+    assert terminal.run("sources").exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["sources", "prices"])
+def test_what_a_stopped_watcher_left_is_not_taken_for_news(terminal: Terminal, command: str) -> None:
+    change_store(lambda tx: tx.save_source_status(BLIND))
+    assert "no watcher is running" in terminal.run(command).stderr
+    with only_instance(terminal.folder / "data"):
+        assert "no watcher is running" not in terminal.run(command).stderr

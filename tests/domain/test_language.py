@@ -206,6 +206,12 @@ def test_a_rule_that_passes_its_check_can_be_made_ready(fields: dict[str, object
     [
         ({"name": "  "}, "name"),
         ({"name": "x" * 201}, "name"),
+        ({"name": " edge"}, "name"),
+        ({"name": "edge\u00a0"}, "name"),
+        ({"name": "two\nlines"}, "name"),
+        ({"name": "bell\a"}, "name"),
+        ({"name": "escape\x1b[31m"}, "name"),
+        ({"name": "half \ud800"}, "name"),
         ({"pairs": []}, "pairs"),
         ({"pairs": ["all", "a/usd"]}, "pairs"),
         ({"pairs": ["a/usd", "a/usd"]}, "pairs"),

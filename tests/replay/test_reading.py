@@ -120,3 +120,36 @@ def test_a_window_of_less_than_two_candles_is_refused_instead_of_never_firing(tm
             continue
         with pytest.raises(ConfigError, match="cannot be judged on candles of 5m"):
             replay([path], [rule])
+
+
+def test_files_that_would_be_one_pair_with_different_closes_are_refused(tmp_path: Path) -> None:
+    times = [BEGIN, BEGIN + MINUTE]
+    bitcoin = write(tmp_path / "a.parquet", ts=times, close=[50_000.0, 50_001.0])
+    pepe = write(tmp_path / "b.parquet", ts=[BEGIN + MINUTE, BEGIN + 2 * MINUTE], close=[0.1, 0.2])
+    with pytest.raises(ConfigError, match="it would be bitcoin/usd") as caught:
+        read_candles([bitcoin, pepe], pair="bitcoin/usd")
+    assert caught.value.where == str(pepe)
+    assert read_candles([bitcoin, pepe]).pairs == ("a/usd", "b/usd")
+    later = write(tmp_path / "c.parquet", ts=[BEGIN + MINUTE, BEGIN + 2 * MINUTE], close=[50_001.0, 50_002.0])
+    assert read_candles([bitcoin, later], pair="bitcoin/usd").price.tolist() == [50_000.0, 50_001.0, 50_002.0]
+
+
+@pytest.mark.parametrize("lengths", [[MINUTE, 5 * MINUTE, MINUTE, 5 * MINUTE], ["1m", "5m", "1m", "5m"]])
+def test_of_candles_of_several_lengths_the_shortest_of_each_pair_count(tmp_path: Path, lengths: list[Any]) -> None:
+    path = write(
+        tmp_path / "x.parquet",
+        pair=["a/usd", "a/usd", "a/usd", "b/usd"],
+        interval=lengths,
+        start=[BEGIN, BEGIN, BEGIN + MINUTE, BEGIN],
+        close=[1.0, 9.0, 2.0, 3.0],
+    )
+    assert rows(read_candles([path])) == [("a/usd", 1, 1.0), ("a/usd", 2, 2.0), ("b/usd", 5, 3.0)]
+
+
+@pytest.mark.parametrize("length", [1, 0.5, "long"])
+def test_an_interval_that_is_none_is_an_error_that_says_what_to_do(tmp_path: Path, length: Any) -> None:
+    path = write(tmp_path / "x.parquet", start=[BEGIN], close=[1.0], interval=[length])
+    with pytest.raises(ConfigError) as caught:
+        read_candles([path])
+    assert caught.value.where.startswith(str(path))
+    assert caught.value.hint

@@ -11,7 +11,7 @@ from cryptowatcher.cli.output import as_json, moment, note, table
 from cryptowatcher.cli.storage import read
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, Rule
-from cryptowatcher.domain.texts import show_price
+from cryptowatcher.domain.texts import show_percent, show_price
 from cryptowatcher.ports import Tx
 
 app = new_app()
@@ -61,6 +61,9 @@ def show(found: list[Alert]) -> None:
             moment(alert.event_time),
             alert.pair,
             show_price(alert.price),
+            show_percent(alert.value)
+            if alert.condition.lstrip().startswith("change")
+            else show_price(alert.value),
             alert.condition,
             alert.rule_name,
             remarks(alert),
@@ -68,7 +71,7 @@ def show(found: list[Alert]) -> None:
         )
         for alert in found
     )
-    table(("Time (UTC)", "Pair", "Price", "Condition", "Rule", "", "Id"), rows, right=("Price",))
+    table(("Time (UTC)", "Pair", "Price", "Value", "Condition", "Rule", "", "Id"), rows, right=("Price", "Value"))
 
 
 def remarks(alert: Alert) -> str:

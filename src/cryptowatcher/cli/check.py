@@ -14,9 +14,10 @@ import msgspec
 import typer
 
 from cryptowatcher.cli.options import AsJson, ConfigFile, DataDir, new_app, resolved
-from cryptowatcher.cli.output import as_json, note, table
+from cryptowatcher.cli.output import as_json, counted, note, table
 from cryptowatcher.config import Config, Resolved, SecretReader, name_of
 from cryptowatcher.config.decode import tag_of
+from cryptowatcher.domain.pairs import ALL
 from cryptowatcher.domain.texts import show_price
 from cryptowatcher.errors import Error
 from cryptowatcher.ports import Deps
@@ -54,6 +55,8 @@ def check(
     else:
         table(("Setting", "Value", "From"), ((each.path, _text(each.value), each.origin) for each in shown))
         note(f"{found.config.file or 'the defaults'}: ok")
+    for warning in unasked(found.config):
+        note(f"warning: {warning}")
     if online and not asyncio.run(_ask_sources(found.config, secrets)):
         raise typer.Exit(1)
 
@@ -64,6 +67,22 @@ def settings_of(found: Resolved, secrets: SecretReader) -> Iterator[Setting]:
         value = getattr(found.config, name)
         for path, leaf in _leaves(value, name):
             yield Setting(path, _shown(path, leaf, secrets), found.origin(path))
+
+
+def unasked(config: Config) -> Iterator[str]:
+    """The configured rules' pairs in a currency that no source asks for: such a rule can never fire."""
+    asked = {getattr(source, "currency", None) for source in config.sources}
+    if None in asked:  # a source that does not say: it may bring any
+        return
+    for number, rule in enumerate(config.rules):
+        for pair in rule.pairs:
+            currency = pair.rpartition("/")[2]
+            if pair != ALL and currency not in asked:
+                known = ", ".join(sorted(map(str, asked)))
+                yield (
+                    f"rules[{number}].pairs: no source asks for prices in {currency}, so {rule.name!r} never fires"
+                    f" for {pair} (asked for: {known})"
+                )
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -128,6 +147,6 @@ async def _ask_sources(config: Config, secrets: SecretReader) -> bool:
             good = False
             continue
         first = f", {seen.pairs[0]} at {show_price(float(seen.price[0]))}" if seen.pairs else ""
-        note(f"{name_of(settings)}: {len(seen.pairs)} pairs{first}; {len(seen.unseen)} not seen")
+        note(f"{name_of(settings)}: {counted(len(seen.pairs), 'pair')}{first}; {len(seen.unseen)} not seen")
         good = good and bool(seen.pairs)
     return good

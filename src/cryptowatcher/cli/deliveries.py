@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import typer
@@ -10,8 +11,10 @@ from rich.text import Text
 from cryptowatcher.cli.options import AsJson, ConfigFile, DataDir, new_app, settings
 from cryptowatcher.cli.output import as_json, moment, note, table
 from cryptowatcher.cli.storage import read
+from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.deliveries import Delivery
 from cryptowatcher.domain.rules.model import LOCAL_OWNER
+from cryptowatcher.ports import Tx
 
 app = new_app()
 
@@ -36,22 +39,33 @@ def deliveries(
     With --json one document: a list of deliveries, times in epoch milliseconds.
     """
     config = settings(config_file, data_dir)
-    found = read(
-        config, lambda tx: tx.deliveries(LOCAL_OWNER, limit=limit, before=before, state=state, alert=alert)
-    )
+
+    def find(tx: Tx) -> tuple[list[Delivery], dict[str, Alert]]:
+        rows = tx.deliveries(LOCAL_OWNER, limit=limit, before=before, state=state, alert=alert)
+        return rows, {} if json else _alerts(tx, {row.alert for row in rows})
+
+    found, about = read(config, find)
     if json:
         as_json(found)
     elif found:
-        show(found)
+        show(found, about)
     else:
         note("no deliveries")
 
 
-def show(found: list[Delivery]) -> None:
+def _alerts(tx: Tx, ids: set[str]) -> dict[str, Alert]:
+    """The alerts of these ids. All ids have one length, so that id + "~" comes right after id."""
+    newest = (tx.alerts(LOCAL_OWNER, limit=1, before=f"{id_}~") for id_ in ids)
+    return {alert.id: alert for found in newest for alert in found}
+
+
+def show(found: list[Delivery], about: Mapping[str, Alert]) -> None:
     """A table, in the order given."""
     rows = (
         (
             moment(each.created_at),
+            about[each.alert].rule_name if each.alert in about else each.rule,
+            about[each.alert].pair if each.alert in about else "",
             each.channel,
             Text(each.state.replace("_", " "), style=STYLES.get(each.state, "")),
             str(each.attempts),
@@ -61,6 +75,5 @@ def show(found: list[Delivery]) -> None:
         )
         for each in found
     )
-    table(
-        ("Queued (UTC)", "Channel", "State", "Tries", "Finished (UTC)", "Answer", "Alert"), rows, right=("Tries",)
-    )
+    columns = ("Queued (UTC)", "Rule", "Pair", "Channel", "State", "Tries", "Finished (UTC)", "Answer", "Alert")
+    table(columns, rows, right=("Tries",))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shlex
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,12 +12,14 @@ from typing import Annotated
 
 import typer
 
-from cryptowatcher.cli.options import DataDir, new_app, settings
+from cryptowatcher.cli.options import DataDir, new_app
 from cryptowatcher.cli.output import note
 from cryptowatcher.cli.process import page_beside, until_stopped
 from cryptowatcher.cli.run import greeting
-from cryptowatcher.config import Config, Log
+from cryptowatcher.config import Config, Log, load
+from cryptowatcher.config.environment import PREFIX
 from cryptowatcher.domain.texts import show_price
+from cryptowatcher.errors import ConfigError
 
 app = new_app()
 
@@ -72,18 +76,31 @@ def demo(
 ) -> None:
     """The same as `run` on a simulated market: no internet, no key, no set-up.
 
-    Without --data-dir everything is forgotten at the end.
+    Without --data-dir everything is forgotten at the end. CRYPTOWATCHER_… variables do not count here.
     """
     with ExitStack() as stack:
         if data_dir is None:
             data_dir = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cryptowatcher-demo-")))
-        data_dir.mkdir(parents=True, exist_ok=True)
-        folder = data_dir.resolve()
+        folder = _folder(data_dir)
 
         async def work(stop: asyncio.Event) -> None:
             await _demo(folder, port, seed, stop)
 
         until_stopped(work, log=Log(level="warning"))
+
+
+def _folder(data_dir: Path) -> Path:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"the folder cannot be used: {error.strerror}", where=str(data_dir)) from None
+    return data_dir.resolve()
+
+
+def configured(file: Path) -> tuple[Config, dict[str, str]]:
+    """What the demo's file says, and an environment in which no more is said than that: what is set for a real
+    watcher must not send simulated prices into its data."""
+    return load(file, {}), {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
 
 
 async def _demo(folder: Path, port: int, seed: int, stop: asyncio.Event) -> None:
@@ -94,10 +111,11 @@ async def _demo(folder: Path, port: int, seed: int, stop: asyncio.Event) -> None
     async with FakeCoinGecko(Market(seed, speed=SPEED)) as fake:
         file = folder / "demo.toml"
         file.write_text(CONFIGURATION.format(port=port, url=fake.url))
-        page = page_beside(file, None)
+        config, env = configured(file)
+        page = page_beside(file, None, env=env)
         page.start()
-        config = settings(file, None)
         note(f"A simulated market, an hour a minute.\n{greeting(config)}")
+        note(f"Other commands beside it: cryptowatcher prices --data-dir {shlex.quote(str(folder))}")
         showing = asyncio.create_task(_show_prices(config))
         try:
             await program.run(config, stop, page)

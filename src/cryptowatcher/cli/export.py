@@ -55,12 +55,17 @@ def export(
         raise ConfigError(f"{file.name!r} ends neither in .parquet nor in .csv", where="FILE")
     if not file.absolute().parent.is_dir():
         raise ConfigError(f"there is no folder {file.absolute().parent}", where="FILE")
+    if file.is_dir():
+        raise ConfigError(f"{file} is a folder", where="FILE")
     wanted = [pair_named(pair, where="--pair") for pair in pairs or ()]
     start = now() - parse_duration(since, where="--since") if since else 0
     config = settings(config_file, data_dir)
-    with progress_bar(f"export {what}") as progress:
-        blocks = _blocks(config, what, wanted, INTERVALS[interval], start, progress)
-        rows = write(file, TYPES[what], blocks)
+    try:
+        with progress_bar(f"export {what}") as progress:
+            blocks = _blocks(config, what, wanted, INTERVALS[interval], start, progress)
+            rows = write(file, TYPES[what], blocks)
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be written: {error.strerror or error}", where="FILE") from None
     note(f"{rows:,} {what} written to {file}" if rows else f"there are no {what} to write")
     if not rows:
         raise typer.Exit(1)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
+import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +15,7 @@ import typer
 from cryptowatcher.cli.options import new_app
 from cryptowatcher.cli.output import note, table
 from cryptowatcher.cli.process import until_stopped
+from cryptowatcher.errors import ConfigError
 
 if TYPE_CHECKING:
     from cryptowatcher.testing.fake_coingecko import FakeCoinGecko
@@ -46,14 +50,27 @@ def fake_coingecko(
     if list_kinds:
         table(("Kind", "What it does"), MISBEHAVIOURS.items())
         return
+    for text in misbehave or ():
+        _check_kind(text.partition(":")[0], MISBEHAVIOURS)
     wrongs = [parse_misbehaviour(text) for text in misbehave or ()]
     tape = _tape(play or [], seed, coins, speed)
 
     async def work(stop: asyncio.Event) -> None:
         serving = serve(host, port, tape, seed=seed, per_minute=per_minute, misbehaviours=wrongs, ready=announce)
-        await _until(stop, asyncio.create_task(serving))
+        try:
+            await _until(stop, asyncio.create_task(serving))
+        except OSError as error:
+            message = f"cannot listen on {host}:{port}: {os.strerror(error.errno) if error.errno else error}"
+            raise ConfigError(message, where="--port", hint="another one, or 0 for a free one") from None
 
     until_stopped(work)
+
+
+def _check_kind(kind: str, known: Iterable[str]) -> None:
+    if kind not in known:
+        near = difflib.get_close_matches(kind, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else "see --list"
+        raise ConfigError(f"there is no kind {kind!r}", where="--misbehave", hint=hint)
 
 
 def announce(fake: FakeCoinGecko) -> None:

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cryptowatcher.domain.intervals import MS, show_duration
+from cryptowatcher.domain.texts import plain
 
 
 def now() -> int:
@@ -28,7 +29,7 @@ def console() -> Console:
 
 def note(text: str) -> None:
     """A sentence for the person, not part of the answer."""
-    print(text, file=sys.stderr)
+    print("\n".join(map(plain, text.split("\n"))), file=sys.stderr)
 
 
 def as_json(answer: Any) -> None:
@@ -37,13 +38,23 @@ def as_json(answer: Any) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, right: Sequence[str] = ()) -> None:
-    """A table; the columns named in `right` hold numbers."""
+    """A table; the columns named in `right` hold numbers. What cells say is shown as it is: no control characters,
+    no markup."""
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
         grid.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
-        grid.add_row(*row)
+        grid.add_row(*map(_cell, row))
     console().print(grid)
+
+
+def _cell(said: str | Text) -> Text:
+    return Text(plain(said)) if isinstance(said, str) else Text(plain(said.plain), style=said.style)
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 pair`, `2 pairs`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def moment(at: int) -> str:

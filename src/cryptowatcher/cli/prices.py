@@ -9,6 +9,7 @@ from rich.text import Text
 
 from cryptowatcher.cli.options import AsJson, ConfigFile, DataDir, new_app, pair_named, settings
 from cryptowatcher.cli.output import age, as_json, large, note, now, table
+from cryptowatcher.cli.sources import note_unwatched, sentence
 from cryptowatcher.cli.storage import read
 from cryptowatcher.domain.status import Price
 from cryptowatcher.domain.texts import show_price
@@ -30,7 +31,8 @@ def prices(
     """
     wanted = [pair_named(pair) for pair in pairs or ()]
     config = settings(config_file, data_dir)
-    known = read(config, lambda tx: tx.prices(wanted or None))
+    known, sources = read(config, lambda tx: (tx.prices(wanted or None), tx.source_statuses()))
+    troubled = [status for status in sources if status.state != "ok"]
     missing = [pair for pair in wanted if pair not in {price.pair for price in known}]
     shown = known[:limit] if limit else known
     if json:
@@ -39,7 +41,11 @@ def prices(
         show(shown, now())
     for pair in missing:
         note(f"{pair} has not been observed")
-    if not known and not missing:
+    for status in troubled:
+        note(sentence(status))
+    if troubled:
+        note_unwatched(config)
+    if not known and not missing and not troubled:
         note("no price has been observed yet: start `cryptowatcher run`")
     if missing or not known:
         raise typer.Exit(1)

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,12 +24,12 @@ Signals = Sequence[signal.Signals]
 ASKED = (signal.SIGINT, signal.SIGTERM)
 
 
-def page_beside(config_file: Path | None, data_dir: Path | None) -> Child:
-    """`serve` as a child of this process, with the same configuration."""
+def page_beside(config_file: Path | None, data_dir: Path | None, *, env: Mapping[str, str] | None = None) -> Child:
+    """`serve` as a child of this process, with the same configuration; `env` instead of our environment."""
     command = [sys.executable, "-m", "cryptowatcher", "serve", "--beside-pipeline"]
     command += ["--config", str(config_file)] if config_file else []
     command += ["--data-dir", str(data_dir)] if data_dir else []
-    return Child(command)
+    return Child(command, env=env)
 
 
 def until_stopped(work: Work, *, log: Log | None = None, signals: Signals = ASKED) -> None:

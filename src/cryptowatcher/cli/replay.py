@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cryptowatcher.cli.alerts import show
 from cryptowatcher.cli.options import AsJson, ConfigFile, new_app, pair_named, settings
-from cryptowatcher.cli.output import as_json, note
+from cryptowatcher.cli.output import as_json, counted, note
 from cryptowatcher.domain.pairs import ALL
 from cryptowatcher.domain.rules.language import check_spec
 from cryptowatcher.domain.rules.model import RuleSpec
@@ -44,8 +44,8 @@ def replay(
     config_file: ConfigFile = None,
 ) -> None:
     """The alerts that recorded prices would have sent, by the rules given with --when, else by those of the
-    configuration. A file has the columns ts (when a candle begins) and close, and pair or symbol where it holds
-    several.
+    configuration. A file has the columns ts or start (when a candle begins) and close, and pair or symbol where it
+    holds several: what `export candles` writes is one.
 
     With --json one document: alerts, ticks, pairs and seconds.
     """
@@ -60,6 +60,8 @@ def replay(
             raise ConfigError(f"there is no file {file}", where="FILE")
     with progress_bar("replay") as progress:
         result = run(files, rules, progress=progress, pair=name)
+    for idle in result.idle:
+        note(idle)
     if json:
         as_json(result)
         return
@@ -67,8 +69,8 @@ def replay(
         show(list(result.alerts))
     speed = result.ticks / result.seconds if result.seconds else 0
     note(
-        f"{result.ticks:,} ticks of {result.pairs} pairs in {result.seconds:.2f} s"
-        f" ({speed:,.0f} ticks/s): {len(result.alerts):,} alerts"
+        f"{counted(result.ticks, 'tick')} of {counted(result.pairs, 'pair')} in {result.seconds:.2f} s"
+        f" ({speed:,.0f} ticks/s): {counted(len(result.alerts), 'alert')}"
     )
 
 

@@ -6,6 +6,7 @@ configuration · 130 interrupted.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -22,6 +23,7 @@ COMMANDS = {
     "check": ("check", "Check the configuration and show every setting and where it came from."),
     "prices": ("prices", "The newest price of each pair."),
     "candles": ("candles", "A pair's candles as a chart or as data."),
+    "sources": ("sources", "The sources: what they see, and why not."),
     "rules": ("rules", "List, add, remove, pause and resume rules."),
     "alerts": ("alerts", "The newest alerts."),
     "deliveries": ("deliveries", "Where alerts were sent, and what became of it."),
@@ -33,6 +35,7 @@ COMMANDS = {
 """Name → (module, what it is for)."""
 
 HIDDEN = ("serve",)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class LazyCommands(TyperGroup):
@@ -72,10 +75,15 @@ class LazyCommands(TyperGroup):
             # Whoever read us (`head`) has enough. Python would complain again when it flushes at the end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise _stop(f"the answer cannot be written: {error.strerror}", 1) from None
         return result
 
 
-def _stop(error: Error, code: int) -> typer.Exit:
+def _stop(error: Error | str, code: int) -> typer.Exit:
     print(f"Error: {error}", file=sys.stderr)
     return typer.Exit(code)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 import msgspec
@@ -9,14 +11,15 @@ import typer
 from rich.text import Text
 
 from cryptowatcher.cli.options import AsJson, ConfigFile, DataDir, new_app, pair_named, settings
-from cryptowatcher.cli.output import as_json, note, now, table
+from cryptowatcher.cli.output import as_json, moment, note, now, table
 from cryptowatcher.cli.storage import change, read
 from cryptowatcher.config import Config, name_of
 from cryptowatcher.domain.pairs import ALL
 from cryptowatcher.domain.rules.language import check_spec
-from cryptowatcher.domain.rules.model import LOCAL_OWNER, Rule, RuleSpec
+from cryptowatcher.domain.rules.model import LOCAL_OWNER, Rule, RuleSpec, rule_id
 from cryptowatcher.errors import ConfigError
 from cryptowatcher.ports import Tx
+from cryptowatcher.supervise import is_watched
 
 app = new_app()
 
@@ -33,11 +36,19 @@ def rules() -> None:
 @app.command("list")
 def list_rules(json: AsJson = False, config_file: ConfigFile = None, data_dir: DataDir = None) -> None:
     """All rules. With --json one document: a list of rules."""
-    found = read(settings(config_file, data_dir), lambda tx: tx.rules(LOCAL_OWNER))
+
+    def find(tx: Tx) -> tuple[list[Rule], dict[str, int], list[str]]:
+        # The page and programs have the firings from the API.
+        fired = {} if json else _last_fired(tx)
+        return tx.rules(LOCAL_OWNER), fired, [] if json else _observed(tx)
+
+    found, fired, observed = read(settings(config_file, data_dir), find)
     if json:
         as_json(found)
     elif found:
-        show(found)
+        show(found, fired)
+        for rule in found:
+            _note_unseen(rule.spec, observed)
     else:
         note(
             'no rules; for example: cryptowatcher rules add "btc drops" --pair bitcoin --when "change(5m) <= -5%"'
@@ -71,7 +82,10 @@ def add(
     config_file: ConfigFile = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Add a rule, or change the one of that name. With --json one document: the rule."""
+    """Add a rule, or change the one of that name. Options that are not given are then as for a new one.
+
+    With --json one document: the rule.
+    """
     config = settings(config_file, data_dir)
     spec = RuleSpec(
         name=name,
@@ -87,8 +101,21 @@ def add(
         paused=paused,
     )
     check(spec, config)
-    rule = change(config, lambda tx, head: tx.save_rule(LOCAL_OWNER, spec, head=head, now=now()))
-    _answer(rule, json=json, done="saved")
+
+    def save(tx: Tx, head: int) -> tuple[Rule | None, Rule, list[str]]:
+        before = tx.rule(LOCAL_OWNER, rule_id(LOCAL_OWNER, name))
+        origin = before.origin if before else "owner"
+        rule = tx.save_rule(LOCAL_OWNER, spec, head=head, now=now(), origin=origin)
+        return before, rule, _observed(tx)
+
+    before, rule, observed = change(config, save, make=True)
+    changes = differences(before.spec, spec) if before else []
+    _answer(rule, json=json, done="added" if before is None else "changed" if changes else "as it was:")
+    for line in changes:
+        note(f"  {line}")
+    _note_unseen(spec, observed)
+    if not is_watched(config.data_dir):
+        note(f"no watcher is running on {config.data_dir}: the rule counts from the next start")
 
 
 @app.command()
@@ -136,7 +163,46 @@ def check(spec: RuleSpec, config: Config) -> None:
             raise ConfigError(f"there is no channel {channel!r}", where="--channel", hint=hint)
 
 
-def show(found: list[Rule]) -> None:
+def differences(before: RuleSpec, after: RuleSpec) -> list[str]:
+    """What of a rule is no longer what it was, a line a field."""
+    return [
+        f"{field.encode_name}: {_said(getattr(before, field.name))} → {_said(getattr(after, field.name))}"
+        for field in msgspec.structs.fields(RuleSpec)
+        if getattr(before, field.name) != getattr(after, field.name)
+    ]
+
+
+def _said(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ", ".join(value) or "–" if isinstance(value, tuple) else str(value)
+
+
+def _observed(tx: Tx) -> list[str]:
+    return [price.pair for price in tx.prices()]
+
+
+def _last_fired(tx: Tx) -> dict[str, int]:
+    """Rule id → when it last fired for any pair."""
+    last: dict[str, int] = {}
+    for firing in tx.firings():
+        if firing.fired:
+            last[firing.rule] = max(last.get(firing.rule, 0), firing.last_fired_at)
+    return last
+
+
+def _note_unseen(spec: RuleSpec, observed: list[str]) -> None:
+    """Name the rule's pairs that have no price, where others have one: perhaps they are misspelt."""
+    for pair in spec.pairs if observed else ():
+        if pair == ALL or pair in observed:
+            continue
+        same_asset = [other for other in observed if other.partition("/")[0] == pair.partition("/")[0]]
+        near = (same_asset or difflib.get_close_matches(pair, observed, n=1, cutoff=0.75))[:1]
+        meant = f"; did you mean {near[0]}?" if near else ""
+        note(f"no source has shown {pair} yet (rule {spec.name!r}){meant}")
+
+
+def show(found: list[Rule], fired: Mapping[str, int]) -> None:
     """A table, in the order given."""
     rows = (
         (
@@ -146,11 +212,12 @@ def show(found: list[Rule]) -> None:
             rule.spec.when,
             details(rule.spec),
             ", ".join(rule.spec.channels),
+            moment(fired[rule.id]) if rule.id in fired else "–",
             rule.id,
         )
         for rule in found
     )
-    table(("Rule", "Pairs", "When", "How", "Channels", "Id"), rows)
+    table(("Rule", "Pairs", "When", "How", "Channels", "Last fired (UTC)", "Id"), rows)
 
 
 def details(spec: RuleSpec) -> str:

@@ -31,13 +31,19 @@ def read(config: Config, fn: Callable[[Tx], T]) -> T:
         raise Unavailable(message, reason=error.reason) from None
 
 
-def change(config: Config, fn: Callable[[Tx, int], T]) -> T:
-    """One transaction that is told the journal's head: what it changes counts from there."""
+def change(config: Config, fn: Callable[[Tx, int], T], *, make: bool = False) -> T:
+    """One transaction that is told the journal's head: what it changes counts from there.
+
+    make: make folder and store where there are none; otherwise that is Unavailable
+    """
+    if not make:
+        read(config, lambda tx: None)
 
     async def work() -> T:
         head = await _head(config)
-        async with app.open_store(config) as store:
-            return await store.run(lambda tx: fn(tx, head))
+        async with app.open_store(config) if make else config.store.open(app.deps(config)) as store:
+            changed: T = await store.run(lambda tx: fn(tx, head))
+            return changed
 
     return asyncio.run(work())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from cryptowatcher.errors import ConfigError
 from cryptowatcher.testing.coins import Coin, known_by_symbol
 from cryptowatcher.testing.market import DAY_MS, Floats, Snapshot
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Times = NDArray[np.int64]
 
@@ -36,8 +40,9 @@ class _Candles(msgspec.Struct, frozen=True, eq=False):
 class RecordedMarket:
     """Plays parquet files of candles from wall time `start_ms` on, again from the beginning after the end.
 
-    Columns: ts (datetime or epoch ms, the opening), open, high, low, close, volume, and `symbol` or `pair` when
-    a file holds several; otherwise the symbol stands in the file's name (`…_BTCUSDT_5m.parquet`).
+    Columns: ts or start (datetime or epoch ms, the opening), open, high, low, close, volume (in coins) or
+    volume_24h (in the currency), and `symbol` or `pair` when a file holds several; otherwise the symbol stands in
+    the file's name (`…_BTCUSDT_5m.parquet`). What `cryptowatcher export candles` writes is such a file.
     """
 
     def __init__(
@@ -46,6 +51,7 @@ class RecordedMarket:
         """`begin`: the recorded time (epoch ms) to play first; by default the first candle."""
         tapes = _read(files)
         known = known_by_symbol()
+        known |= {coin.id: coin for coin in known.values()}
         self.coins = tuple(_coin(symbol, candles, known) for symbol, candles in tapes.items())
         self.speed = speed
         self._tapes = tuple(tapes.values())
@@ -98,7 +104,10 @@ def _read(files: Sequence[Path]) -> dict[str, _Candles]:
 
     tapes: dict[str, _Candles] = {}
     for file in files:
-        frame = pl.read_parquet(file)
+        try:
+            frame = _as_recorded(pl.read_parquet(file))
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise ConfigError(f"cannot be read: {error}".splitlines()[0], where=str(file)) from None
         missing = [name for name in _NEEDED if name not in frame.columns]
         if missing:
             raise ConfigError(f"no column {', '.join(missing)}", where=str(file))
@@ -113,6 +122,20 @@ def _read(files: Sequence[Path]) -> dict[str, _Candles]:
     if not tapes:
         raise ConfigError("no candles to play", hint="name at least one parquet file with candles in it")
     return dict(sorted(tapes.items()))
+
+
+def _as_recorded(frame: pl.DataFrame) -> pl.DataFrame:
+    """Exported candles with the columns of recorded ones; a candle gets its part of the day's volume."""
+    import polars as pl
+
+    if "ts" not in frame.columns and "start" in frame.columns:
+        frame = frame.rename({"start": "ts"})
+    if "interval" in frame.columns and "pair" in frame.columns and frame["interval"].dtype.is_integer():
+        frame = frame.filter(pl.col("interval") == pl.col("interval").min().over("pair"))
+        if "volume" not in frame.columns and "volume_24h" in frame.columns:
+            coins_a_day = pl.col("volume_24h") / pl.col("close")
+            frame = frame.with_columns((coins_a_day * pl.col("interval") / DAY_MS).alias("volume"))
+    return frame
 
 
 def _candles(
@@ -138,8 +161,8 @@ def _symbol_of(file: Path) -> str:
 
 def _coin(symbol: str, candles: _Candles, known: dict[str, Coin]) -> Coin:
     """`BTCUSDT` → bitcoin; an unknown symbol becomes its own id and has no known supply."""
-    quote = next((quote for quote in _QUOTES if symbol.endswith(quote)), "")
-    base = symbol.removesuffix(quote).strip("/-_").lower()
+    quote = next((quote for quote in _QUOTES if symbol.upper().endswith(quote)), "")
+    base = symbol[: len(symbol) - len(quote)].strip("/-_").lower()
     price, volume = float(candles.close[0]), float(candles.turnover[0])
     if base in known:
         return msgspec.structs.replace(known[base], price=price, volume=volume)

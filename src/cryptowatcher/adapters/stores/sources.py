@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 import sqlalchemy as sa
 
@@ -21,6 +23,9 @@ class Sources(Concern):
     def save_source_status(self, status: SourceStatus) -> None:
         row = {"source": status.source, "status": msgspec.json.encode(status).decode()}
         self._db.execute(or_replace(insert_into(source_statuses, self._db.dialect.name), source_statuses), row)
+
+    def forget_sources(self, keep: Collection[str]) -> None:
+        self._db.execute(sa.delete(source_statuses).where(source_statuses.c.source.not_in(list(keep))))
 
     def budget(self, source: str) -> bytes | None:
         state = self._db.execute(sa.select(budgets.c.state).where(budgets.c.source == source)).scalar_one_or_none()

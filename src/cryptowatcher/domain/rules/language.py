@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import unicodedata
 from typing import Literal
 
 import msgspec
@@ -35,6 +36,9 @@ _LONGEST = 200  # characters of a condition: what is matched piece by piece must
 _START = re.compile(r"\s*(?P<feature>[A-Za-z_]\w*)\s*(?P<window>\([^()]*\))?\s*")
 _OP = re.compile(r"(<=|>=|<|>|crosses\s+above|crosses\s+below)\s*")
 _PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+
+
+_UNREADABLE = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of characters, line and paragraph ends
 
 
 class Feature(msgspec.Struct, frozen=True):
@@ -98,6 +102,8 @@ def check_spec(spec: RuleSpec) -> None:
     """Everything about a rule that can be wrong by itself. ConfigError with `where` = the field."""
     if not spec.name.strip() or len(spec.name) > 200:
         raise ConfigError("a rule needs a name of 1 to 200 characters", where="name")
+    if spec.name != spec.name.strip() or any(unicodedata.category(char) in _UNREADABLE for char in spec.name):
+        raise ConfigError("a rule's name is one line, without blanks at its ends", where="name")
     if not spec.pairs:
         hint = 'write pairs = ["bitcoin/usd"], or ["all"]'
         raise ConfigError("a rule needs at least one pair", where="pairs", hint=hint)

@@ -58,6 +58,10 @@ class ReadContract(StoreCase):
             tx.save_source_status(SourceStatus(source="a", state="ok", since=2))
             tx.save_source_status(blind)
             assert tx.source_statuses() == [SourceStatus(source="a", state="ok", since=2), blind]
+            tx.save_budget("a", b"kept")
+            tx.forget_sources(["b"])
+            assert tx.source_statuses() == [blind]
+            assert tx.budget("a") == b"kept"
 
         self.in_store(job)
 

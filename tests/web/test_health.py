@@ -12,6 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from cryptowatcher.errors import Unavailable
+from cryptowatcher.testing import virtual_time
 from cryptowatcher.web.api import Limits
 from tests.web.world import NOW, Broken, World, alert, delivery, price, source, world
 
@@ -202,3 +203,52 @@ def test_requests_are_counted_by_route_never_by_what_a_caller_wrote(tmp_path: Pa
     assert found['cryptowatcher_http_requests_total{method="other",route="unmatched",status="405"}'] == 1
     assert found['cryptowatcher_http_requests_total{method="GET",route="refused",status="403"}'] == 1
     assert "secret" not in text.lower()
+
+
+class _Counted:
+    """A store that knows how often it went through its tables."""
+
+    def __init__(self, store: Any) -> None:
+        self.store = store
+        self.scans = 0
+
+    async def run(self, fn: Callable[[Any], Any]) -> Any:
+        return await self.store.run(lambda tx: fn(_CountedTx(tx, self)))
+
+
+class _CountedTx:
+    def __init__(self, tx: Any, counted: _Counted) -> None:
+        self._tx = tx
+        self._counted = counted
+
+    def outbox_counts(self) -> Any:
+        self._counted.scans += 1
+        return self._tx.outbox_counts()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tx, name)
+
+
+def test_a_probe_each_second_goes_through_whole_tables_every_few_seconds_only(tmp_path: Path) -> None:
+    async def scenario() -> tuple[int, list[str]]:
+        async with world(tmp_path) as here:
+            counted = _Counted(here.store)
+            async with here.client(store=counted) as client:
+                await here.healthy()
+                told = [await outbox(client)]
+                waiting = alert()
+                await here.watched(alerts=[waiting], deliveries=[delivery(waiting)])
+                for _ in range(10):
+                    await asyncio.sleep(1)
+                    await client.get("/metrics")
+                    told.append(await outbox(client))
+            return counted.scans, told
+
+    scans, told = virtual_time.run(scenario)
+    assert scans == 3
+    assert told == ["0 deliveries wait"] * 5 + ["1 deliveries wait"] * 6
+
+
+async def outbox(client: Any) -> str:
+    checks = (await client.get("/health/ready")).json()["checks"]
+    return next(str(check["detail"]) for check in checks if check["name"] == "outbox")

@@ -7,6 +7,8 @@ import base64
 import hashlib
 import json
 import os
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ import httpx
 import pytest
 
 from cryptowatcher.domain.status import BlindPair
-from cryptowatcher.web.page import significant
+from cryptowatcher.domain.texts import show_price
+from cryptowatcher.web.page import SCRIPT
 from tests.web.world import alert, price, source, world
 
 DESCRIPTION = Path(__file__).parents[2] / "docs" / "openapi.json"
@@ -54,9 +57,17 @@ def test_the_page_shows_prices_alerts_and_sources(tmp_path: Path) -> None:
     answer = get(
         tmp_path,
         "/",
-        prices=[price("bitcoin/usd", 67_123.456), price("pepe/usd", 0.0000123456789)],
+        prices=[
+            price("bitcoin/usd", 67_123.456),
+            price("pepe/usd", 0.0000123456789),
+            price("bitcoin/jpy", 1234567),
+        ],
         alerts=[alert()],
-        statuses=[source("coingecko", "limited", reason="rate_limited")],
+        statuses=[
+            source("coingecko", "limited", reason="rate_limited", detail="asked to wait 30 s"),
+            source("kraken", "blind", reason="held", detail="mostly `held`", held=3),
+            source("late", "starting", last_ok_at=0),
+        ],
     )
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     seen = Seen(answer.text)
@@ -64,9 +75,13 @@ def test_the_page_shows_prices_alerts_and_sources(tmp_path: Path) -> None:
         "bitcoin/usd",
         "67,123.5",
         "0.0000123457",
+        "1,234,567",
         "btc drops",
         "price >= 70000",
-        "limited: rate_limited",
+        "limited: no new prices now, the last ones still count (asked to wait 30 s)",
+        "blind: none of its prices is current (prices are held back until confirmed)",
+        "3 held back until confirmed",
+        "starting: it has not answered yet",
     ):
         assert words in seen.text
     assert ("href", "https://www.coingecko.com/en/api") in seen.attributes
@@ -104,20 +119,14 @@ def test_the_pages_policy_lets_its_own_script_run_and_no_other(tmp_path: Path) -
     assert "unsafe" not in policy
 
 
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (67_123.456, "67,123.5"),
-        (1.0, "1"),
-        (100_000.0, "100,000"),
-        (1_234_567.0, "1,234,570"),
-        (0.000012345678, "0.0000123457"),
-        (1e-12, "0.000000000001"),
-        (0.5, "0.5"),
-    ],
-)
-def test_prices_are_shown_with_six_significant_digits(value: float, shown: str) -> None:
-    assert significant(value) == shown
+@pytest.mark.skipif(shutil.which("node") is None, reason="no JavaScript here")
+def test_the_script_shows_prices_as_all_texts_do() -> None:
+    digits = (1.0, 1.25, 6.7123456, 9.99999, 9.9999949, 9.9999951)
+    values = [digit * 10.0**power for digit in digits for power in range(-13, 17)] + [0.0, 0.5, 1234566.5, 1e-6]
+    inner = SCRIPT[SCRIPT.index("function shown") : SCRIPT.index("const time")]
+    program = f"{inner}console.log(JSON.stringify({json.dumps(values)}.map(shown)))"
+    done = subprocess.run(["node", "-e", program], capture_output=True, check=True, timeout=60)
+    assert json.loads(done.stdout) == [show_price(value) for value in values]
 
 
 def test_the_api_is_described_in_words_without_anything_from_elsewhere(tmp_path: Path) -> None:

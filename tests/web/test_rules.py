@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, RuleChange, rule_id
-from tests.web.world import NOW, World, rule, world
+from tests.web.world import NOW, World, price, rule, world
 
 Act = Callable[[World, httpx.AsyncClient], Awaitable[None]]
 ID = rule_id("local", "btc drops")
@@ -211,5 +211,22 @@ def test_a_rule_says_where_it_stands(tmp_path: Path) -> None:
         assert (loud["fired"], loud["suppressed"]) == (3, 5)
         assert (quiet["last_fired_at_ms"], quiet["fired"]) == (None, 0)
         assert (await client.get(f"/api/v1/rules/{ID}")).json() == loud
+
+    play(tmp_path, act)
+
+
+def test_a_rule_on_pairs_that_no_source_has_shown_is_accepted_and_names_them(tmp_path: Path) -> None:
+    async def act(here: World, client: httpx.AsyncClient) -> None:
+        await here.watched(prices=[price("bitcoin/usd", 1.0)])
+        named = rule(pairs=["btc/usd", "bitcoin/usd", "new/eur"])
+        added = await client.post("/api/v1/rules", json=named)
+        assert (added.status_code, added.json()["unwatched_pairs"]) == (201, ["btc/usd", "new/eur"])
+        everything = await client.post("/api/v1/rules", json=rule(name="on all", pairs=["all"]))
+        assert everything.json()["unwatched_pairs"] == []
+        await here.watched(prices=[price("new/eur", 1.0)])
+        (listed, _) = (await client.get("/api/v1/rules")).json()["items"]
+        assert listed["unwatched_pairs"] == ["btc/usd"]
+        changed = await client.put(f"/api/v1/rules/{ID}", json={**named, "pairs": ["new/usd"]})
+        assert (changed.status_code, changed.json()["unwatched_pairs"]) == (200, ["new/usd"])
 
     play(tmp_path, act)

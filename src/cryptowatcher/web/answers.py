@@ -4,7 +4,7 @@ in the pair's currency; a change is a fraction (-0.05 is -5 %)."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -79,7 +79,8 @@ class LifecycleAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RuleAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule and where it stands. `suppressed` counts what cooldown held back."""
+    """A rule and where it stands. `suppressed` counts what cooldown held back. `unwatched_pairs` are those it
+    names that no source has shown yet: it waits for them, or they are misspelt."""
 
     id: str
     version: int
@@ -89,6 +90,7 @@ class RuleAnswer(msgspec.Struct, frozen=True, kw_only=True):
     last_fired_pair: PairName | None
     fired: int
     suppressed: int
+    unwatched_pairs: list[PairName]
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
@@ -238,8 +240,10 @@ def candle_answer(candle: Candle) -> CandleAnswer:
     )
 
 
-def rule_answer(rule: Rule, lifecycle: Iterable[Lifecycle], firings: Sequence[Firing]) -> RuleAnswer:
-    """`lifecycle` and `firings` are this rule's rows."""
+def rule_answer(
+    rule: Rule, lifecycle: Iterable[Lifecycle], firings: Sequence[Firing], unwatched: Container[str]
+) -> RuleAnswer:
+    """`lifecycle` and `firings` are this rule's rows; `unwatched` has the pairs that no source has shown."""
     states = Counter(str(row.state) for row in lifecycle)
     last = max(firings, key=lambda firing: firing.last_fired_at, default=None)
     return RuleAnswer(
@@ -251,6 +255,7 @@ def rule_answer(rule: Rule, lifecycle: Iterable[Lifecycle], firings: Sequence[Fi
         last_fired_pair=last.pair if last and last.fired else None,
         fired=sum(firing.fired for firing in firings),
         suppressed=sum(firing.suppressed for firing in firings),
+        unwatched_pairs=[pair for pair in rule.spec.pairs if pair in unwatched],
     )
 
 

@@ -12,8 +12,10 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from cryptowatcher.web import health, history, market, metrics, rules, stream
 from cryptowatcher.web.deps import Limits, WebDeps
 from cryptowatcher.web.edge import Edge
+from cryptowatcher.web.facts import RecentCounts
 from cryptowatcher.web.page import PlainDocs, page
 from cryptowatcher.web.problems import HANDLERS
+from cryptowatcher.web.requests import ApiRequest, known_parameters_only
 
 __all__ = ["Limits", "WebDeps", "build"]
 
@@ -46,13 +48,13 @@ def build(deps: WebDeps) -> Litestar:
     meter = metrics.Meter()
     app = Litestar(
         route_handlers=[
-            Router("/api/v1", route_handlers=API),
+            Router("/api/v1", route_handlers=API, guards=[known_parameters_only]),
             health.live,
             health.ready,
             metrics.metrics,
             page,
         ],
-        dependencies={"deps": _given(deps), "meter": _given(meter)},
+        dependencies={"deps": _given(deps), "meter": _given(meter), "recent": _given(RecentCounts())},
         exception_handlers=HANDLERS,
         openapi_config=OpenAPIConfig(
             title="cryptowatcher",
@@ -62,6 +64,7 @@ def build(deps: WebDeps) -> Litestar:
             operation_id_creator=lambda handler, *_: handler.handler_name,
             render_plugins=[PlainDocs(), JsonRenderPlugin()],
         ),
+        request_class=ApiRequest,
         request_max_body_size=deps.limits.body_bytes,
         logging_config=None,
     )

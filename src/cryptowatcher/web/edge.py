@@ -54,22 +54,50 @@ class Edge:
                 headers = {name.lower(): value for name, value in message["headers"]}
                 streams = headers.get(b"content-type", b"").startswith(b"text/event-stream")
                 missing = [(name, value) for name, value in _HEADERS.items() if name not in headers]
-                message = {**message, "headers": [*message["headers"], *missing]}
+                given = [(name, _with_head(name, value)) for name, value in message["headers"]]
+                message = {**message, "headers": [*given, *missing]}
             await send(message)
+
+        head = scope["method"] == "HEAD"
+        answer: Send = _without_body(guarded) if head else guarded
+        asked: HTTPScope = {**scope, "method": "GET"} if head else scope
 
         refused = refusal(scope["method"], _headers(scope), self.hosts)
         try:
             if refused:
-                await _refuse(guarded, *refused)
+                await _refuse(answer, *refused)
             else:
-                await self.app(scope, receive, guarded)
+                await self.app(asked, receive, answer)
         finally:
             self.meter.count(
                 method=scope["method"],
-                route="refused" if refused else scope.get("path_template") or "unmatched",
+                route="refused" if refused else asked.get("path_template") or "unmatched",
                 status=status,
                 seconds=None if streams else self.clock.monotonic() - began,
             )
+
+
+def _without_body(send: Send) -> Send:
+    """What a HEAD request is told of the answer to GET. The answer ends with its headers; the server then says
+    that the client has gone, which ends a stream too."""
+    begun = False
+
+    async def headers_only(message: Message) -> None:
+        nonlocal begun
+        if not begun:
+            begun = True
+            await send(message)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return headers_only
+
+
+def _with_head(name: bytes, value: bytes) -> bytes:
+    """The routes know nothing of HEAD, so it is missing where they list what they allow."""
+    methods = value.split(b", ")
+    if name.lower() != b"allow" or b"GET" not in methods:
+        return value
+    return b", ".join(sorted({*methods, b"HEAD"}))
 
 
 def refusal(method: str, headers: Mapping[str, str], hosts: frozenset[str]) -> Refusal | None:

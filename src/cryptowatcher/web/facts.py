@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 
 import msgspec
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 
 from cryptowatcher.domain.deliveries import DeliveryState
 from cryptowatcher.domain.status import SourceStatus
 from cryptowatcher.errors import Unavailable
-from cryptowatcher.ports import Cursor, Journal, Trimmed, Tx
+from cryptowatcher.ports import Cursor, Journal, Store, Trimmed, Tx
 from cryptowatcher.web.deps import WebDeps
+
+COUNTS_FOR = 5.0
+"""Seconds for which counts of whole tables are told again."""
 
 
 class JournalFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,15 +28,22 @@ class JournalFacts(msgspec.Struct, frozen=True, kw_only=True):
     still_ms: int | None = None
 
 
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the store finds out only by going through whole tables. `observed_at`: epoch ms of each known price."""
+
+    outbox: dict[DeliveryState, int]
+    alerts: int
+    observed_at: list[int]
+
+
 class StoreFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """`next_due` is epoch ms of the earliest unfinished delivery; `observed_at` epoch ms of each known price."""
+    """`next_due` is epoch ms of the earliest unfinished delivery. `counts` may be COUNTS_FOR seconds old, the rest
+    is of now."""
 
     cursor: Cursor | None
     sources: list[SourceStatus]
-    outbox: dict[DeliveryState, int]
+    counts: Counts
     next_due: int | None
-    observed_at: list[int]
-    alerts: int
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,7 +77,27 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
         return max(0, self.journal.newest_at - cursor.at)
 
 
-async def gather(deps: WebDeps) -> Facts:
+class RecentCounts:
+    """The counts of some seconds ago, so that a probe each second costs little. One for an application."""
+
+    def __init__(self) -> None:
+        self._counts: Counts | None = None
+        self._until = 0.0
+
+    def known(self) -> Counts | None:
+        """None when they are too old."""
+        return self._counts if asyncio.get_running_loop().time() < self._until else None
+
+    def keep(self, counts: Counts, *, began: float) -> None:
+        """`began`: when they were asked for, in the event loop's time."""
+        self._counts, self._until = counts, began + COUNTS_FOR
+
+
+Recent = NamedDependency[SkipValidation[RecentCounts]]
+"""How a route handler names them: `recent: Recent`."""
+
+
+async def gather(deps: WebDeps, recent: RecentCounts) -> Facts:
     """Never raises for what store or journal do: that they cannot answer is a fact too."""
     errors: dict[str, str] = {}
     journal: JournalFacts | None = None
@@ -77,7 +109,7 @@ async def gather(deps: WebDeps) -> Facts:
         errors["journal"] = _word(error)
     try:
         async with asyncio.timeout(deps.limits.check_seconds):
-            store = await deps.asked.run(_store)
+            store = await _store(deps.asked, recent)
     except Exception as error:  # as above
         errors["store"] = _word(error)
     return Facts(now=deps.clock.now(), journal=journal, store=store, errors=errors)
@@ -98,14 +130,28 @@ async def _journal(journal: Journal, recorded_at: float | None) -> JournalFacts:
     return JournalFacts(id=journal.id, head=head, newest_at=newest_at, still_ms=still)
 
 
-def _store(tx: Tx) -> StoreFacts:
-    return StoreFacts(
-        cursor=tx.cursor(),
-        sources=sorted(tx.source_statuses(), key=lambda status: status.source),
+async def _store(store: Store, recent: RecentCounts) -> StoreFacts:
+    known, began = recent.known(), asyncio.get_running_loop().time()
+
+    def read(tx: Tx) -> StoreFacts:
+        return StoreFacts(
+            cursor=tx.cursor(),
+            sources=sorted(tx.source_statuses(), key=lambda status: status.source),
+            counts=known or _counts(tx),
+            next_due=tx.next_due(),
+        )
+
+    facts = await store.run(read)
+    if known is None:
+        recent.keep(facts.counts, began=began)
+    return facts
+
+
+def _counts(tx: Tx) -> Counts:
+    return Counts(
         outbox=tx.outbox_counts(),
-        next_due=tx.next_due(),
-        observed_at=[price.observed_at for price in tx.prices()],
         alerts=tx.alert_count(),
+        observed_at=[price.observed_at for price in tx.prices()],
     )
 
 

@@ -11,7 +11,7 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from cryptowatcher.domain.status import SourceStatus
 from cryptowatcher.web.deps import Deps, Limits
-from cryptowatcher.web.facts import Facts, gather
+from cryptowatcher.web.facts import Facts, Recent, gather
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,8 +44,8 @@ async def live(deps: Deps) -> Health:
     responses={503: ResponseSpec(Health, generate_examples=False, description="a check failed")},
     tags=["health"],
 )
-async def ready(deps: Deps) -> Response[Health]:
-    checks = list(checks_of(await gather(deps), deps.limits))
+async def ready(deps: Deps, recent: Recent) -> Response[Health]:
+    checks = list(checks_of(await gather(deps, recent), deps.limits))
     ok = all(check.ok for check in checks)
     health = Health(status="ok" if ok else "failing", version=deps.version, checks=checks)
     return Response(health, status_code=200 if ok else 503)
@@ -112,7 +112,7 @@ def _source(status: SourceStatus, now: int) -> Check:
 def _outbox(facts: Facts) -> Check:
     """For information: a channel that is down must not take the watcher out of service."""
     assert facts.store is not None
-    waiting = sum(facts.store.outbox.get(state, 0) for state in ("queued", "leased", "retrying"))
+    waiting = sum(facts.store.counts.outbox.get(state, 0) for state in ("queued", "leased", "retrying"))
     due = facts.store.next_due
     overdue = max(0, facts.now - due) / 1000 if due is not None else 0.0
     return Check(name="outbox", ok=True, detail=f"{waiting} deliveries wait", value=overdue, unit="seconds")

@@ -8,7 +8,11 @@ from typing import Annotated
 from litestar import get
 from litestar.params import PathParameter, QueryParameter
 
+from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.deliveries import DeliveryState
+from cryptowatcher.domain.pairs import check_pair
+from cryptowatcher.errors import ConfigError
+from cryptowatcher.ports import Tx
 from cryptowatcher.web.answers import (
     AlertAnswer,
     Alerts,
@@ -19,19 +23,20 @@ from cryptowatcher.web.answers import (
     source_answer,
 )
 from cryptowatcher.web.deps import Deps
-from cryptowatcher.web.problems import documented, not_found
+from cryptowatcher.web.problems import bad_parameter, documented, not_found
 
 Limit = Annotated[int, QueryParameter(ge=1, le=1_000, description="rows at most")]
 Before = Annotated[
     str | None, QueryParameter(max_length=300, description="only ids before this one: the last page's `next`")
 ]
-RuleFilter = Annotated[str | None, QueryParameter(max_length=300, description="a rule's id")]
+RuleFilter = Annotated[str | None, QueryParameter(max_length=300, description="a rule's id or name")]
 PairFilter = Annotated[str | None, QueryParameter(max_length=300, description="asset/currency")]
 AlertFilter = Annotated[str | None, QueryParameter(max_length=300, description="an alert's id")]
 StateFilter = Annotated[DeliveryState | None, QueryParameter(name="state", description="only these")]
 AlertId = Annotated[str, PathParameter(description="an alert's id")]
 
 _ALERT_ID = re.compile(r"[0-9a-f]{11}-[0-9a-f]{20}")
+_DELIVERY_ID = re.compile(_ALERT_ID.pattern + r"~.+")
 
 
 @get("/alerts", responses=documented(400), summary="Alerts, newest first", tags=["alerts"])
@@ -42,16 +47,27 @@ async def alerts(
     rule: RuleFilter = None,
     pair: PairFilter = None,
 ) -> Alerts:
-    found = await deps.asked.run(
-        lambda tx: tx.alerts(deps.owner, limit=limit, before=before, rule=rule, pair=pair)
-    )
+    _check_id("before", before, _ALERT_ID)
+    if pair is not None:
+        _check_pair_filter(pair)
+
+    def read(tx: Tx) -> list[Alert]:
+        named = tx.rule(deps.owner, rule) if rule else None
+        # A removed rule is no longer known, but its alerts are, by its id.
+        id_ = named.id if named else rule
+        found = tx.alerts(deps.owner, limit=limit, before=before, rule=id_, pair=pair)
+        if rule is not None and not (named or found or before):
+            raise bad_parameter("rule", f"there is no rule {rule!r}", hint="GET /api/v1/rules lists them")
+        return found
+
+    found = await deps.asked.run(read)
     return Alerts(
         items=[alert_answer(alert) for alert in found],
         next=found[-1].id if len(found) == limit else None,
     )
 
 
-@get("/alerts/{alert:str}", responses=documented(404), summary="One alert", tags=["alerts"])
+@get("/alerts/{alert:str}", responses=documented(400, 404), summary="One alert", tags=["alerts"])
 async def one_alert(deps: Deps, alert: AlertId) -> AlertAnswer:
     if not _ALERT_ID.fullmatch(alert):
         raise not_found(f"there is no alert {alert!r}")
@@ -75,6 +91,8 @@ async def deliveries(
     delivery_state: StateFilter = None,
     alert: AlertFilter = None,
 ) -> Deliveries:
+    _check_id("before", before, _DELIVERY_ID)
+    _check_id("alert", alert, _ALERT_ID)
     found = await deps.asked.run(
         lambda tx: tx.deliveries(deps.owner, limit=limit, before=before, state=delivery_state, alert=alert)
     )
@@ -84,7 +102,23 @@ async def deliveries(
     )
 
 
-@get("/sources", summary="What each source can see, and its budget", tags=["market"])
+@get("/sources", responses=documented(400), summary="What each source can see, and its budget", tags=["market"])
 async def sources(deps: Deps) -> Sources:
     found = await deps.asked.run(lambda tx: tx.source_statuses())
     return Sources(items=[source_answer(status) for status in sorted(found, key=lambda status: status.source)])
+
+
+def _check_id(name: str, text: str | None, shape: re.Pattern[str]) -> None:
+    """A 400 for what no id can look like: as a place in a list it would silently mean another one."""
+    if text is not None and not shape.fullmatch(text):
+        kind = "an alert's" if shape is _ALERT_ID else "a delivery's"
+        raise bad_parameter(name, f"{text!r} is not {kind} id", hint="take it from `id` or `next` of an answer")
+
+
+def _check_pair_filter(pair: str) -> None:
+    """A 400 that says how one is written."""
+    try:
+        check_pair(pair)
+    except ConfigError as error:
+        hint = error.hint if "/" in pair or not pair else f"did you mean {pair + '/usd'!r}? {error.hint}"
+        raise bad_parameter("pair", error.message, hint=hint) from None

@@ -44,7 +44,7 @@ _DIGITS = re.compile(r"[0-9]{1,15}")
 _LAST_MS = 253_402_300_799_000  # the end of the year 9999: what dates can say
 
 
-@get("/prices", summary="The newest price of every pair", tags=["market"])
+@get("/prices", responses=documented(400), summary="The newest price of every pair", tags=["market"])
 async def prices(deps: Deps) -> Prices:
     known = await deps.asked.run(lambda tx: tx.prices())
     return Prices(at_ms=deps.clock.now(), items=[price_answer(price) for price in known])
@@ -52,7 +52,7 @@ async def prices(deps: Deps) -> Prices:
 
 @get(
     "/prices/{asset:str}/{currency:str}",
-    responses=documented(404),
+    responses=documented(400, 404),
     summary="The newest price of one pair",
     tags=["market"],
 )

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from cryptowatcher.domain.deliveries import DeliveryState
 from cryptowatcher.web.deps import Deps, WebDeps
-from cryptowatcher.web.facts import Facts, StoreFacts, gather
+from cryptowatcher.web.facts import Facts, Recent, StoreFacts, gather
 
 TEXT_FORMAT = "text/plain; version=0.0.4"  # Litestar adds the charset
 _METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
@@ -55,9 +55,9 @@ Metered = NamedDependency[SkipValidation[Meter]]
 
 
 @get("/metrics", media_type=TEXT_FORMAT, summary="Metrics for Prometheus", tags=["health"])
-async def metrics(deps: Deps, meter: Metered) -> Response[bytes]:
+async def metrics(deps: Deps, meter: Metered, recent: Recent) -> Response[bytes]:
     state = CollectorRegistry()
-    state.register(_State(deps, await gather(deps)))
+    state.register(_State(deps, await gather(deps, recent)))
     body = generate_latest(state) + generate_latest(meter.registry)
     return Response(body, media_type=TEXT_FORMAT)
 
@@ -104,16 +104,16 @@ class _State(Collector):
         )
 
     def _prices(self, store: StoreFacts) -> Iterator[Metric]:
-        yield _gauge("cryptowatcher_prices_known", "Pairs with a price", len(store.observed_at))
+        yield _gauge("cryptowatcher_prices_known", "Pairs with a price", len(store.counts.observed_at))
         age = GaugeMetricFamily("cryptowatcher_price_age_seconds", "Age of the newest prices", labels=("stat",))
-        ages = [(self.facts.now - at) / 1000 for at in store.observed_at]
+        ages = [(self.facts.now - at) / 1000 for at in store.counts.observed_at]
         if ages:
             age.add_metric(("min",), min(ages))
             age.add_metric(("median",), statistics.median(ages))
             age.add_metric(("max",), max(ages))
         yield age
         alerts = CounterMetricFamily("cryptowatcher_alerts", "Alerts recorded since the store exists")
-        alerts.add_metric((), store.alerts)
+        alerts.add_metric((), store.counts.alerts)
         yield alerts
 
 
@@ -139,7 +139,7 @@ def _sources(store: StoreFacts) -> Iterator[Metric]:
 def _outbox(store: StoreFacts, now: int) -> Iterator[Metric]:
     outbox = GaugeMetricFamily("cryptowatcher_outbox_deliveries", "Deliveries by state", labels=("state",))
     for state in get_args(DeliveryState):
-        outbox.add_metric((state,), store.outbox.get(state, 0))
+        outbox.add_metric((state,), store.counts.outbox.get(state, 0))
     yield outbox
     overdue = 0.0 if store.next_due is None else max(0, now - store.next_due) / 1000
     yield _gauge("cryptowatcher_outbox_overdue_seconds", "How long the earliest due delivery waits", overdue)

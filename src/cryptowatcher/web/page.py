@@ -7,7 +7,6 @@ import base64
 import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from html import escape
 from typing import Any
 
@@ -16,7 +15,8 @@ from litestar.openapi.plugins import OpenAPIRenderPlugin
 
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.intervals import show_duration
-from cryptowatcher.domain.status import Price, SourceStatus
+from cryptowatcher.domain.status import Price, SourceState, SourceStatus
+from cryptowatcher.domain.texts import show_price
 from cryptowatcher.ports import Tx
 from cryptowatcher.web.deps import Deps
 
@@ -30,14 +30,26 @@ table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .3rem .5rem; border-bottom: 1px solid var(--line); overflow-wrap:break-word; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
 .stale, .quiet { opacity: .65; } .blind { font-weight: bold; } footer { margin-top: 2rem; font-size: .9rem; }
-@media (max-width: 36rem) { .wide { display: none; } body { padding: .6rem; } }
+@media (max-width: 36rem) {
+  .wide { display: none; } body { padding: .6rem; }
+  #sources, #sources tbody, #sources tr, #sources td { display: block; }
+  #sources tr { padding: .3rem 0; border-bottom: 1px solid var(--line); }
+  #sources td { padding: 0; border: 0; }
+}
 """
 
 SCRIPT = """
 "use strict";
 const body = document.getElementById("prices"), state = document.getElementById("state");
 const rows = new Map(Array.from(body.rows, row => [row.dataset.pair, row]));
-const number = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 6 });
+function shown(price) {  // as the program's own texts write it
+  const size = Math.abs(price);
+  if (size && (size < 1e-6 || size >= 1e15)) {
+    return Number(price.toPrecision(6)).toExponential().replace("e+", "e");
+  }
+  const maximumFractionDigits = size ? Math.max(5 - Math.floor(Math.log10(size)), 0) : 0;
+  return price.toLocaleString("en-US", { maximumFractionDigits, roundingMode: "halfEven" });
+}
 const time = ms => new Date(ms).toISOString().slice(11, 19);
 function rowOf(pair) {
   if (rows.has(pair)) return rows.get(pair);
@@ -54,7 +66,7 @@ function show(prices) {
   for (const price of prices) {
     const row = rowOf(price.pair);
     row.dataset.until = price.valid_until_ms;
-    row.cells[1].textContent = number.format(price.price);
+    row.cells[1].textContent = shown(price.price);
     row.cells[2].textContent = time(price.observed_at_ms);
     row.cells[3].textContent = price.source;
   }
@@ -73,13 +85,22 @@ live.addEventListener("alerts", event => {
   for (const alert of JSON.parse(event.data).alerts.reverse()) {
     const item = document.createElement("li");
     item.textContent = `${time(alert.event_time_ms)} ${alert.pair}: ${alert.rule_name} (${alert.condition}), ` +
-      `price ${number.format(alert.price)}`;
+      `price ${shown(alert.price)}`;
     list.prepend(item);
     while (list.children.length > 20) list.lastChild.remove();
   }
 });
 setInterval(fade, 5000);
 """
+
+
+_STATES: dict[SourceState, str] = {
+    "starting": "starting: it has not answered yet",
+    "ok": "ok",
+    "limited": "limited: no new prices now, the last ones still count",
+    "blind": "blind: none of its prices is current",
+}
+_HELD = "prices are held back until confirmed"
 
 
 def _hash(text: str) -> str:
@@ -113,11 +134,6 @@ class PlainDocs(OpenAPIRenderPlugin):
         return _document("cryptowatcher API", "".join(_docs(openapi_schema))).encode()
 
 
-def significant(value: float) -> str:
-    """Six significant digits, written out: 67123.456 → `67,123.5`, 0.000012345678 → `0.0000123457`."""
-    return f"{Decimal(f'{value:.5e}').normalize():,f}"
-
-
 def _main(prices: Sequence[Price], alerts: Iterable[Alert], sources: Iterable[SourceStatus], now: int) -> str:
     price_rows = "".join(_price_row(price, now) for price in prices)
     alert_items = "".join(_alert_item(alert) for alert in alerts)
@@ -125,7 +141,7 @@ def _main(prices: Sequence[Price], alerts: Iterable[Alert], sources: Iterable[So
     return f"""<header><h1>cryptowatcher</h1>
 <p>Watches cryptocurrency prices and tells you the moment a rule of yours comes true.
 <span id="state" class="quiet">as of {_clock(now)} UTC</span></p></header>
-<main><section><h2>Sources</h2><table><tbody>{source_rows}</tbody></table></section>
+<main><section><h2>Sources</h2><table id="sources"><tbody>{source_rows}</tbody></table></section>
 <section><h2>Last alerts</h2><ul id="alerts">{alert_items}</ul></section>
 <section><h2>Prices</h2><table><thead><tr><th>pair</th><th class="number">price</th>
 <th class="number">observed, UTC</th><th class="wide">source</th></tr></thead>
@@ -140,7 +156,7 @@ def _price_row(price: Price, now: int) -> str:
     pair = escape(price.pair)
     return (
         f'<tr data-pair="{pair}" data-until="{price.valid_until}"{stale}><td>{pair}</td>'
-        f'<td class="number">{significant(price.price)}</td><td class="number">{_clock(price.observed_at)}</td>'
+        f'<td class="number">{show_price(price.price)}</td><td class="number">{_clock(price.observed_at)}</td>'
         f'<td class="wide">{escape(price.source)}</td></tr>'
     )
 
@@ -148,20 +164,27 @@ def _price_row(price: Price, now: int) -> str:
 def _alert_item(alert: Alert) -> str:
     return (
         f"<li>{_clock(alert.event_time)} {escape(alert.pair)}: {escape(alert.rule_name)} "
-        f"({escape(alert.condition)}), price {significant(alert.price)}</li>"
+        f"({escape(alert.condition)}), price {show_price(alert.price)}</li>"
     )
 
 
 def _source_row(status: SourceStatus, now: int) -> str:
-    words = ": ".join(word for word in (status.state, status.reason, status.detail) if word)
-    seen = f"{status.pairs} pairs"
+    seen = f"{status.pairs:,} {'pair' if status.pairs == 1 else 'pairs'}"
     if status.blind_pairs:
-        seen += f", blind for {len(status.blind_pairs)}"
+        seen += f", {len(status.blind_pairs)} without a current price"
+    if status.held:
+        seen += f", {status.held} held back until confirmed"
     age = show_duration(max(0, now - status.last_ok_at) // 1000 * 1000) if status.last_ok_at else "never"
     return (
-        f'<tr><td>{escape(status.source)}</td><td class="{status.state}">{escape(words)}</td>'
+        f'<tr><td>{escape(status.source)}</td><td class="{status.state}">{escape(_state_words(status))}</td>'
         f"<td>{seen}</td><td>last answer {age}{' ago' if status.last_ok_at else ''}</td></tr>"
     )
+
+
+def _state_words(status: SourceStatus) -> str:
+    """The state, and why, as a sentence a person understands without the manual."""
+    why = _HELD if status.reason == "held" else status.detail or status.reason
+    return f"{_STATES[status.state]} ({why})" if why else _STATES[status.state]
 
 
 def _docs(schema: dict[str, Any]) -> Iterable[str]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 import structlog
 from litestar import Request, Response
+from litestar.enums import ParamType
 from litestar.exceptions import HTTPException, ValidationException
+from litestar.handlers import BaseRouteHandler
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import QueryParameter
 
 from cryptowatcher.errors import ConfigError, Unavailable
 from cryptowatcher.web.answers import FieldProblem, ProblemAnswer
@@ -41,6 +45,12 @@ def not_found(what: str) -> Problem:
 def bad_parameter(name: str, message: str, *, hint: str = "") -> Problem:
     """A query parameter that cannot be read."""
     return Problem(400, "the request cannot be read", errors=[FieldProblem(path=name, message=message, hint=hint)])
+
+
+def query_names(handler: BaseRouteHandler) -> dict[str, str]:
+    """What a route's query parameters are called: in its function, and in a query."""
+    kwargs = {name: field.kwarg_definition for name, field in handler.parsed_fn_signature.parameters.items()}
+    return {name: kwarg.name or name for name, kwarg in kwargs.items() if isinstance(kwarg, QueryParameter)}
 
 
 def problem(status: int, detail: str, errors: list[FieldProblem] | None = None) -> ProblemAnswer:
@@ -76,7 +86,8 @@ def on_http(request: Anything, error: HTTPException) -> Answer:
     if status >= 500:
         return on_bug(request, error)
     if isinstance(error, ValidationException):
-        return _answer(problem(status, "the request is not valid", _fields(error.extra)))
+        fields = _fields(error.extra, query_names(request.route_handler))
+        return _answer(problem(status, "the request is not valid", fields))
     detail = f"there is nothing at {request.url.path}" if status == 404 else error.detail
     return _answer(problem(status, detail), headers=error.headers)
 
@@ -107,14 +118,20 @@ HANDLERS: dict[int | type[Exception], Any] = {
 }
 
 
-def _fields(extra: object) -> list[FieldProblem]:
-    """Litestar gives a list of {message, key, source}, with some of them missing."""
+def _fields(extra: object, names: Mapping[str, str]) -> list[FieldProblem]:
+    """Litestar gives a list of {message, key, source}, with some of them missing. A parameter's key is its name
+    in our function: `names` say what a caller knows it by."""
     entries = extra if isinstance(extra, list) else []
     return [
-        FieldProblem(path=str(entry.get("key", "")), message=str(entry.get("message", "")))
+        FieldProblem(path=_path(entry, names), message=str(entry.get("message", "")))
         for entry in entries
         if isinstance(entry, dict)
     ]
+
+
+def _path(entry: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    key = str(entry.get("key", ""))
+    return names.get(key, key) if entry.get("source") == ParamType.QUERY else key
 
 
 def _answer(body: ProblemAnswer, *, headers: dict[str, str] | None = None) -> Answer:

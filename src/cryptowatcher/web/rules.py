@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated
 
 import msgspec
 from litestar import Response, delete, get, post, put
 from litestar.params import JSONBody, PathParameter
 
+from cryptowatcher.domain.pairs import ALL
 from cryptowatcher.domain.rules.language import check_spec
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, Rule, RuleSpec
 from cryptowatcher.errors import ConfigError
@@ -23,19 +24,20 @@ Spec = JSONBody[RuleSpec]
 RuleId = Annotated[str, PathParameter(description="a rule's id")]
 
 
-@get("/rules", summary="All rules", tags=["rules"])
+@get("/rules", responses=documented(400), summary="All rules", tags=["rules"])
 async def rules(deps: Deps) -> Rules:
-    def read(tx: Tx) -> tuple[list[Rule], list[Lifecycle], list[Firing]]:
-        return tx.rules(deps.owner), tx.lifecycle(), tx.firings()
+    def read(tx: Tx) -> tuple[list[Rule], list[Lifecycle], list[Firing], set[str]]:
+        found = tx.rules(deps.owner)
+        return found, tx.lifecycle(), tx.firings(), _unwatched(tx, found)
 
-    found, lifecycle, firings = await deps.asked.run(read)
+    found, lifecycle, firings, unwatched = await deps.asked.run(read)
     states: defaultdict[str, list[Lifecycle]] = defaultdict(list)
     fired: defaultdict[str, list[Firing]] = defaultdict(list)
     for row in lifecycle:
         states[row.rule].append(row)
     for firing in firings:
         fired[firing.rule].append(firing)
-    return Rules(items=[rule_answer(rule, states[rule.id], fired[rule.id]) for rule in found])
+    return Rules(items=[rule_answer(rule, states[rule.id], fired[rule.id], unwatched) for rule in found])
 
 
 @post(
@@ -43,7 +45,8 @@ async def rules(deps: Deps) -> Rules:
     responses=documented(400, 409, 422),
     summary="Add a rule",
     description="The name identifies a rule: the same again changes nothing, another of that name is a 409. "
-    "Durations are text: 30s, 5m, 24h, 7d.",
+    "Durations are text: 30s, 5m, 24h, 7d. A pair that no source has shown yet is accepted and named in the "
+    "answer's `unwatched_pairs`.",
     tags=["rules"],
 )
 async def add_rule(deps: Deps, data: Spec) -> Response[RuleAnswer]:
@@ -61,7 +64,7 @@ async def add_rule(deps: Deps, data: Spec) -> Response[RuleAnswer]:
     return Response(saved, headers={"location": f"/api/v1/rules/{saved.id}"})
 
 
-@get("/rules/{rule:str}", responses=documented(404), summary="One rule, by id", tags=["rules"])
+@get("/rules/{rule:str}", responses=documented(400, 404), summary="One rule, by id", tags=["rules"])
 async def one_rule(deps: Deps, rule: RuleId) -> RuleAnswer:
     return await deps.asked.run(lambda tx: _answer(tx, _existing(tx, deps.owner, rule)))
 
@@ -70,7 +73,8 @@ async def one_rule(deps: Deps, rule: RuleId) -> RuleAnswer:
     "/rules/{rule:str}",
     responses=documented(400, 404, 422),
     summary="Replace a rule",
-    description="The name stays: it identifies the rule.",
+    description="The name stays: it identifies the rule. A pair that no source has shown yet is accepted and "
+    "named in the answer's `unwatched_pairs`.",
     tags=["rules"],
 )
 async def replace_rule(deps: Deps, rule: RuleId, data: Spec) -> RuleAnswer:
@@ -87,7 +91,7 @@ async def replace_rule(deps: Deps, rule: RuleId, data: Spec) -> RuleAnswer:
     return await deps.store.run(write)
 
 
-@delete("/rules/{rule:str}", responses=documented(404), summary="Delete a rule", tags=["rules"])
+@delete("/rules/{rule:str}", responses=documented(400, 404), summary="Delete a rule", tags=["rules"])
 async def remove_rule(deps: Deps, rule: RuleId) -> None:
     head, now = await deps.journal.head(), deps.clock.now()
 
@@ -98,14 +102,22 @@ async def remove_rule(deps: Deps, rule: RuleId) -> None:
 
 
 @post(
-    "/rules/{rule:str}/pause", status_code=200, responses=documented(404), summary="Pause a rule", tags=["rules"]
+    "/rules/{rule:str}/pause",
+    status_code=200,
+    responses=documented(400, 404),
+    summary="Pause a rule",
+    tags=["rules"],
 )
 async def pause_rule(deps: Deps, rule: RuleId) -> RuleAnswer:
     return await _set_paused(deps, rule, True)
 
 
 @post(
-    "/rules/{rule:str}/resume", status_code=200, responses=documented(404), summary="Resume a rule", tags=["rules"]
+    "/rules/{rule:str}/resume",
+    status_code=200,
+    responses=documented(400, 404),
+    summary="Resume a rule",
+    tags=["rules"],
 )
 async def resume_rule(deps: Deps, rule: RuleId) -> RuleAnswer:
     return await _set_paused(deps, rule, False)
@@ -147,4 +159,10 @@ def _existing(tx: Tx, owner: str, rule: str) -> Rule:
 
 
 def _answer(tx: Tx, rule: Rule) -> RuleAnswer:
-    return rule_answer(rule, tx.lifecycle(rule.id), tx.firings(rule.id))
+    return rule_answer(rule, tx.lifecycle(rule.id), tx.firings(rule.id), _unwatched(tx, [rule]))
+
+
+def _unwatched(tx: Tx, among: Iterable[Rule]) -> set[str]:
+    """The pairs these rules name whose price has never been seen."""
+    named = {pair for rule in among for pair in rule.spec.pairs} - {ALL}
+    return named - {price.pair for price in tx.prices(sorted(named))} if named else named

@@ -90,7 +90,7 @@ class _Live(Response[str]):
 @get(
     "/stream",
     media_type="text/event-stream",
-    responses=documented(503),
+    responses=documented(400, 503),
     summary="Prices and alerts as they happen (Server-Sent Events)",
     description=__doc__,
     tags=["live"],

@@ -56,13 +56,14 @@ class Around:
 
 
 class Reading:
-    """A journal whose reads a test shortens, fails, or does something beside."""
+    """A journal whose reads a test shortens, fails, or does something beside, and whose appends it counts."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
         self.before_read: Hook = nothing
         self.after_read: Hook = nothing
         self.most: Callable[[], int] = lambda: 1000
+        self.appended: list[int] = []  # records of each append
 
     @property
     def id(self) -> str:
@@ -75,6 +76,7 @@ class Reading:
         return records
 
     async def append(self, drafts: Sequence[Draft]) -> int:
+        self.appended.append(len(drafts))
         return await self._journal.append(drafts)
 
     async def head(self) -> int:

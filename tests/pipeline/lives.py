@@ -213,7 +213,7 @@ class Process:
         try:
             await self._troubled(getattr(self._watch, act))
         except Unavailable:
-            if self._world.chance(0.3):
+            if self._world.chance(0.5):
                 await self._stop()
             self._watch = self._new_watch()
             await self._watching("recover")
@@ -260,7 +260,7 @@ async def live(journey: Journey, random: Random, folder: Path, *, trouble: float
 
 def checked_positions(taken: list[TakeUp], world: World, head: int) -> dict[int, int]:
     """Where each change counts from. Those that were not taken up wait behind the last record."""
-    positions = {change: head for change in world.bounds}
+    positions = dict.fromkeys(world.bounds, head)
     positions.update({each.number: each.seq for each in taken})
     for change, (earliest, latest) in world.bounds.items():
         assert earliest <= positions[change] <= max(latest, earliest), f"change {change}"

@@ -36,10 +36,11 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WatcherState(msgspec.Struct, frozen=True):
-    """What a checkpoint holds."""
+    """What a checkpoint holds. `applied`: number of the last rule change that is in it."""
 
     engine: EngineState
     candles: FoldState | None
+    applied: int
 
 
 CHECKPOINT_SCHEMA = 1
@@ -53,6 +54,7 @@ class Watcher:
         """A replay that knows its rules beforehand asks for no candles and only the windows they read (ms)."""
         self.engine = Engine(windows=windows)
         self._candles = CandleFold() if candles else None
+        self.applied = 0
         self._changes: deque[tuple[int, RuleChange]] = deque()
         self._alerts: list[Alert] = []
         self._closed: list[Candle] = []
@@ -91,6 +93,7 @@ class Watcher:
         while self._changes and self._changes[0][0] < before:
             seq, change = self._changes.popleft()
             self.engine.apply(change)
+            self.applied = change.number
             self._taken.append(TakeUp(change.number, seq))
 
     def _step(self, instant: TickBatch, *, seq: int, at: int) -> None:
@@ -141,11 +144,14 @@ class Watcher:
 
     def state(self) -> bytes:
         """A checkpoint: all that later steps depend on. Take it right after effects() was committed."""
-        return encode(WatcherState(self.engine.state(), self._candles.state() if self._candles else None))
+        return encode(
+            WatcherState(self.engine.state(), self._candles.state() if self._candles else None, self.applied)
+        )
 
     def restore(self, state: bytes) -> None:
         """Into a fresh watcher."""
         kept = decode(state, WatcherState)
+        self.applied = kept.applied
         self.engine.restore(kept.engine)
         if self._candles is not None and kept.candles is not None:
             self._candles.restore(kept.candles)

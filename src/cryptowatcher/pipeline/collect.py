@@ -171,7 +171,8 @@ def split(body: Body) -> Sequence[Body]:
     if not isinstance(body, Ticks | Held | Verdict) or len(body.batch) <= MAX_ROWS:
         return (body,)
     rows = range(0, len(body.batch), MAX_ROWS)
-    return [msgspec.structs.replace(body, batch=body.batch.rows(slice(first, first + MAX_ROWS))) for first in rows]
+    parts = [body.batch.rows(slice(first, first + MAX_ROWS)).compact() for first in rows]
+    return [msgspec.structs.replace(body, batch=part) for part in parts]
 
 
 def _held_pairs(bodies: Sequence[Body]) -> list[tuple[str, str]]:

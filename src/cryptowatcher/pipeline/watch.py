@@ -86,7 +86,8 @@ class Watch:
         log.warning("the journal was replaced", had=self._cursor and self._cursor.journal, has=self._journal.id)
         number = await self._journal.last_number("watch") + 1
         gap = await self._journal.append([Draft("watch", number, Gap("the journal was restored or recreated"))])
-        last = await self._step_silently(0, gap)
+        await self._step_silently(0, gap)
+        (record,) = await self._journal.read(gap - 1, 1)
 
         def load(tx: Tx) -> tuple[list[RuleChange], list[Firing], list[Lifecycle]]:
             return tx.rule_changes(0), tx.firings(), tx.lifecycle()
@@ -97,20 +98,21 @@ class Watch:
             self._last_change = change.number
         self._watcher.apply_changes(before=gap + 1)
         self._watcher.engine.remember(firings, lifecycle)
-        self._reached = Cursor(self._journal.id, gap, last.at)
+        self._reached = Cursor(self._journal.id, gap, record.at)
         await self._commit()
 
-    async def _step_silently(self, after: int, upto: int) -> Record:
-        """Step the records after one up to another and forget their effects; returns the last."""
+    async def _step_silently(self, after: int, upto: int) -> None:
+        """Step the records after one up to another and forget their effects."""
         position = after
-        while True:
-            records = await self._read(position, upto - position)
+        while position < upto:
+            found = await self._read(position, upto - position)
+            records = [record for record in found if record.seq <= upto]
+            if not records:  # trimmed beyond
+                return
             for record in records:
                 self._watcher.step(record)
             position = records[-1].seq
             self._watcher.effects()
-            if position >= upto:
-                return records[-1]
 
     async def _replay(self, cursor: Cursor) -> None:
         """Load the newest checkpoint and step from there to the cursor without effects."""
@@ -127,10 +129,10 @@ class Watch:
         by_number = {change.number: change for change in changes}
         for taken in take_ups:
             self._last_change = max(self._last_change, taken.number)
-            if found is None or taken.seq >= start:
+            if taken.number > self._watcher.applied:
                 self._watcher.take_up(by_number[taken.number], taken.seq)
-        if start < cursor.seq:
-            await self._step_silently(start, cursor.seq)
+        await self._step_silently(start, cursor.seq)
+        self._watcher.apply_changes(before=cursor.seq + 1)
         if found is None:
             # The journal may not reach back to where rules fired; the store remembers that they did.
             firings, lifecycle = await self._store.run(lambda tx: (tx.firings(), tx.lifecycle()))

@@ -123,7 +123,7 @@ async def _journal_when_there(
         with contextlib.suppress(Unavailable):
             return await stack.enter_async_context(open_journal(config, readonly=True, clock=clock))
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), 0.2)
+            await asyncio.wait_for(stop.wait(), 0.05)
     return None
 
 

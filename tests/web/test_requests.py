@@ -201,7 +201,8 @@ def test_head_is_answered_like_get_without_the_body(tmp_path: Path) -> None:
             assert (await client.head("/nothing")).status_code == 404
             assert (await client.head(f"/api/v1/rules/{known}/pause")).status_code == 405
             assert (await client.delete("/api/v1/prices")).headers["allow"] == "GET, HEAD, OPTIONS"
-            assert (await client.get(f"/api/v1/rules/{known}/pause")).headers["allow"] == "OPTIONS, POST"
+            allowed = (await client.get(f"/api/v1/rules/{known}/pause")).headers["allow"]
+            assert sorted(allowed.split(", ")) == ["OPTIONS", "POST"]
             assert (await client.head("/", headers={"host": "evil.example"})).status_code == 403
 
     asyncio.run(scenario())

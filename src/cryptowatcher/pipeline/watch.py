@@ -54,7 +54,8 @@ class Watch:
         self._reached = Cursor(journal.id, 0, 0)  # as stepped
         self._calls: dict[int, str] = {}  # seq → who appended it, for the log
         self._last_change = 0
-        self._committed_at = self._checkpoint_at = clock.monotonic()
+        self._checkpoint_at = clock.monotonic()
+        self._committed_at = self._checkpoint_at - COMMIT_EVERY  # the first prices are waited for
 
     async def run(self) -> None:
         """Recover, then follow the journal for ever."""

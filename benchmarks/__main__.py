@@ -20,6 +20,7 @@ def main() -> None:
         sys.exit(f"there is no benchmark {unknown[0]!r}; there are: {', '.join(known)}")
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, load before: {load}")
+    del sys.argv[1:]  # what follows is for each benchmark run by itself
     for name in wanted:
         print(f"\n== {name}", flush=True)
         importlib.import_module(f"benchmarks.bench_{name}").main()

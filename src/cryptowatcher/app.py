@@ -217,7 +217,10 @@ class Pipeline:
                 await _end(*page, *collects, beat, tidy)
                 await self._drain()
                 await _end(watch)
-                await self._watch.close()
+                try:
+                    await self._watch.close()
+                except Unavailable as error:
+                    log.warning("stopped without the last commit; the next start catches up", why=str(error))
                 await _end(notify)
         except BaseExceptionGroup as group_error:
             raise _innermost(group_error) from group_error

@@ -58,6 +58,10 @@ class Crash(BaseException):
     """The process dies here."""
 
 
+class _StartFailed(Exception):
+    """The store could not be written while the program started."""
+
+
 class Received(msgspec.Struct, frozen=True):
     """What a channel's other side got. `life` counts the process's lives."""
 
@@ -163,7 +167,7 @@ class World:
             self.life += 1
             try:
                 await self._live(clock, end)
-            except Crash:
+            except (Crash, _StartFailed):
                 await asyncio.sleep(self.random.uniform(0.5, 20))
                 continue
             return await self._history(clock)
@@ -172,7 +176,10 @@ class World:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         async with self._open(clock, self._inline()) as (store, journal):
-            await self._save_rules(store, journal, clock)
+            try:
+                await self._save_rules(store, journal, clock)
+            except Unavailable as error:  # a service manager would start it again
+                raise _StartFailed from error
             pipeline = Pipeline(
                 store=store,
                 journal=_Acknowledging(journal, self.acknowledged),  # type: ignore[arg-type]  # by delegation

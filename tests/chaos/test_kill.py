@@ -52,14 +52,14 @@ def test_nothing_accepted_is_lost_and_nothing_is_doubled_by_kill_9(tmp_path: Pat
         config = write_config(tmp_path, fake=fake, hook=hook, page=page)
         for _ in range(KILLS):
             with running("run", "--config", str(config)) as watcher:
-                look_until(time.monotonic() + chance.uniform(0.3, 4.0), page, seen)
+                look_until(time.monotonic() + chance.uniform(0.3, 8.0), page, seen)
                 if chance.random() < 0.5:
                     os.killpg(watcher.pid, signal.SIGKILL)
                 else:  # the page's process is left alone, and has to notice
                     watcher.kill()
                 watcher.wait()
         with running("run", "--config", str(config)) as watcher:
-            look_until(time.monotonic() + 3, page, seen)
+            look_until(time.monotonic() + 10, page, seen)
             fall_silent(fake)  # or something new is always on its way
             flaky.kill()
             flaky.wait()

@@ -29,6 +29,10 @@ COMMANDS = {
     "deliveries": ("deliveries", "Where alerts were sent, and what became of it."),
     "replay": ("replay", "Run recorded prices through rules: the alerts you would have got."),
     "export": ("export", "Write candles, prices or alerts to a Parquet or CSV file."),
+    "health": ("health", "Ask a running watcher whether it watches: exit code 0 or 1."),
+    "doctor": ("doctor", "Look for what is or will be wrong: files, disk, clock, reachability, settings."),
+    "backup": ("backup", "A consistent copy of everything, while the watcher runs."),
+    "restore": ("restore", "Put a backup in the place of the data folder."),
     "fake-coingecko": ("fake_coingecko", "Serve a simulated market that speaks CoinGecko's API."),
     "serve": ("serve", "Only the page and the API; `run` starts this itself."),
 }

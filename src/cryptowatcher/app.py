@@ -10,12 +10,13 @@ import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib import metadata
 from random import Random
 
+import msgspec
 import structlog
 
 from cryptowatcher.adapters.clock import SystemClock
@@ -23,7 +24,9 @@ from cryptowatcher.adapters.journals.sqlite import open_sqlite_journal
 from cryptowatcher.config import Config, name_of
 from cryptowatcher.domain.deliveries import ChannelPolicy
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleSpec
+from cryptowatcher.domain.status import Pulse
 from cryptowatcher.errors import Unavailable
+from cryptowatcher.listening import Listening
 from cryptowatcher.pipeline.beat import BEAT_EVERY, Beater
 from cryptowatcher.pipeline.collect import Collector
 from cryptowatcher.pipeline.notify import Notifier
@@ -31,13 +34,19 @@ from cryptowatcher.pipeline.pacing import Pacer
 from cryptowatcher.pipeline.tidy import Tidier
 from cryptowatcher.pipeline.watch import Watch
 from cryptowatcher.ports import Channel, Clock, Deps, Journal, Source, Store, Tx
-from cryptowatcher.supervise import Child, keep_going, only_instance
+from cryptowatcher.service import Service
+from cryptowatcher.supervise import Child, Jobs, Parent
 
 CATCH_UP_WITHIN = 5.0
 """Seconds that watch gets at a stop to reach the journal's head; the rest is caught up at the next start."""
 
 STREAMS = 5_000
 """Live streams at once, if the system has descriptors for so many."""
+
+PULSE_EVERY = 1.0
+"""Seconds."""
+
+Job = Callable[[], Coroutine[None, None, None]]
 
 log = structlog.get_logger()
 
@@ -70,16 +79,46 @@ async def open_journal(
         yield journal
 
 
-async def run(config: Config, stop: asyncio.Event, page: Child) -> None:
-    """The whole program until `stop` is set; `page` is `serve` in a process beside this one. ConfigError when it
-    cannot start as configured."""
-    with only_instance(config.data_dir):
-        async with open_pipeline(config) as pipeline:
-            await pipeline.run(stop, beside=page)
+async def run(config: Config, stop: asyncio.Event, page: Child, door: Listening, service: Service) -> None:
+    """The whole program until `stop` is set, by whoever holds the data folder; `page` is `serve` in a process
+    beside this one, listening at `door`. ConfigError when it cannot start as configured."""
+    async with open_pipeline(config) as pipeline:
+        page_ready = asyncio.Event()
+        beside = (
+            partial(page.run, door.descriptors(), ready=page_ready.set),
+            partial(_tell_page, pipeline, page),
+            partial(_tell_service, pipeline, page_ready, service),
+            service.keep_alive,
+        )
+        await pipeline.run(stop, beside=beside, stopping=service.stopping)
 
 
-async def serve(config: Config, stop: asyncio.Event) -> None:
-    """The page and the API until `stop` is set, over the data of a pipeline that may or may not be running."""
+async def _tell_page(pipeline: Pipeline, page: Child) -> None:
+    """Once a second how the pipeline is, whatever disks and databases do; until cancelled."""
+    while True:
+        page.tell(msgspec.json.encode(pipeline.pulse()) + b"\n")
+        await asyncio.sleep(PULSE_EVERY)
+
+
+async def _tell_service(pipeline: Pipeline, page_ready: asyncio.Event, service: Service) -> None:
+    """That it is ready: watch stands where it stood, and the page answers. Then what troubles it; until cancelled.
+    It does not wait for a first price: with little budget that may be minutes away."""
+    await page_ready.wait()
+    while not pipeline.ready:  # noqa: ASYNC110  it is a wait of some milliseconds, once
+        await asyncio.sleep(0.05)
+    service.ready("watching")
+    known: Mapping[str, str] = {}
+    while True:
+        troubles = pipeline.pulse().troubles
+        if troubles != known:
+            service.status(", ".join(f"{job}: {why}" for job, why in troubles.items()) or "watching")
+            known = troubles
+        await asyncio.sleep(PULSE_EVERY)
+
+
+async def serve(config: Config, stop: asyncio.Event, door: Listening, parent: Parent | None = None) -> None:
+    """The page and the API until `stop` is set, over the data of a pipeline that may or may not be running;
+    `parent` tells how it is."""
     # The pipeline's process never needs these, and they are a third of its memory.
     from cryptowatcher.web import server
     from cryptowatcher.web.api import build
@@ -109,8 +148,12 @@ async def serve(config: Config, stop: asyncio.Event) -> None:
             )
             async with asyncio.TaskGroup() as group:
                 following = group.create_task(follow(journal, reads, hub, owner=LOCAL_OWNER))
-                await server.serve(build(web), host=config.web.host, port=config.web.port, stop=stop, hub=hub)
+                hearing = group.create_task(parent.follow(lambda line: None)) if parent else None
+                started = parent.ready if parent else lambda: None
+                await server.serve(build(web), sockets=door.sockets, stop=stop, hub=hub, started=started)
                 following.cancel()
+                if hearing:
+                    hearing.cancel()
     except BaseExceptionGroup as error:
         raise _innermost(error) from error
 
@@ -189,6 +232,7 @@ class Pipeline:
         self._sources = tuple(sources)
         self._channels = tuple(channels)
         self._notifier = Notifier(store, channels, clock=clock, random=random, holder=holder, policies=policies)
+        self._jobs = Jobs()
         self._watch = self._new_watch()
 
     def _new_watch(self) -> Watch:
@@ -200,28 +244,45 @@ class Pipeline:
             committed=self._notifier.wake,
         )
 
-    async def run(self, stop: asyncio.Event, *, beside: Child | None = None) -> None:
+    @property
+    def ready(self) -> bool:
+        """Whether watch stands where it stood when the program ended before."""
+        return self._watch.ready
+
+    def pulse(self) -> Pulse:
+        """How it is now."""
+        return Pulse(at=self._clock.now(), troubles=self._jobs.troubles())
+
+    async def run(
+        self, stop: asyncio.Event, *, beside: Sequence[Job] = (), stopping: Callable[[], None] = lambda: None
+    ) -> None:
         """All jobs side by side until `stop`; then in order: stop collecting, let watch reach the head, let
-        notify end what it has in hand. What does not end in time is caught up at the next start."""
+        notify end what it has in hand. What does not end in time is caught up at the next start.
+
+        beside:   further jobs, ended last: the page is there as long as can be
+        stopping: called when the end begins
+        """
+        keep = self._jobs.keep
         try:
             async with asyncio.TaskGroup() as group:
                 start = group.create_task
-                page = [start(beside.run())] if beside else []
-                collects = [start(keep_going(s.name, partial(self._collect, s))) for s in self._sources]
-                beat = start(keep_going("beat", Beater(self._journal, self._clock, every=self._beat_every).run))
-                tidy = start(keep_going("tidy", Tidier(self._journal, self._store, self._clock).run))
-                watch = start(keep_going("watch", self._follow))
-                notify = start(keep_going("notify", self._notifier.run))
+                others = [start(job()) for job in beside]
+                collects = [start(keep(s.name, partial(self._collect, s))) for s in self._sources]
+                beat = start(keep("beat", Beater(self._journal, self._clock, every=self._beat_every).run))
+                tidy = start(keep("tidy", Tidier(self._journal, self._store, self._clock).run))
+                watch = start(keep("watch", self._follow))
+                notify = start(keep("notify", self._notifier.run))
                 await stop.wait()
                 log.info("stopping")
-                await _end(*page, *collects, beat, tidy)
+                stopping()
+                await _end(*collects, beat, tidy)
                 await self._drain()
                 await _end(watch)
                 try:
                     await self._watch.close()
                 except Unavailable as error:
                     log.warning("stopped without the last commit; the next start catches up", why=str(error))
-                await _end(notify)
+                await _end(notify, *others)
         except BaseExceptionGroup as group_error:
             raise _innermost(group_error) from group_error
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import socket
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -16,8 +17,15 @@ import structlog
 from cryptowatcher.errors import ConfigError, Unavailable
 
 FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 30.0
+LONGEST_PAUSE = 5.0
+"""A disk that has room again, or a database that is back, is used again within this."""
+WELL_AFTER = 3.0
+"""A job that has run for so long since it failed is out of trouble."""
 STOP_WITHIN = 10.0
+GO = b"go"
+READY = b"ready\n"
+MOST_SOCKETS = 16
+LONGEST_LINE = 16 * 1024 * 1024
 CONFIG_ERROR_EXIT = 2
 
 log = structlog.get_logger()
@@ -72,75 +80,137 @@ def _locked(file: int, kind: int) -> bool:
     return False
 
 
-async def keep_going(name: str, job: Callable[[], Awaitable[None]]) -> None:
-    """Run a job that never ends; begin it anew after Unavailable, waiting longer each time it fails at once.
-    Any other exception is a bug or a fence: it ends the process, and start-up is the recovery."""
-    loop = asyncio.get_running_loop()
-    pause = FIRST_PAUSE
-    while True:
-        started = loop.time()
-        try:
-            await job()
-        except Unavailable as error:
-            if loop.time() - started > LONGEST_PAUSE:
-                pause = FIRST_PAUSE
-            log.warning("job interrupted", job=name, reason=error.reason, error=str(error), again_in=pause)
-        await asyncio.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
+class Jobs:
+    """Jobs that never end. One that raises Unavailable is begun anew, after a pause that grows each time it fails
+    at once; any other exception is a bug or a fence: it ends the process, and start-up is the recovery."""
+
+    def __init__(self, restarted: Callable[[str], None] = lambda job: None) -> None:
+        """`restarted` is told the name of each job that begins anew."""
+        self._restarted = restarted
+        self._failed: dict[str, tuple[str, float]] = {}  # job → why, and when it began anew (inf: not yet)
+
+    async def keep(self, name: str, job: Callable[[], Awaitable[None]]) -> None:
+        """Run a job until cancelled."""
+        loop = asyncio.get_running_loop()
+        pause = FIRST_PAUSE
+        while True:
+            started = loop.time()
+            try:
+                await job()
+            except Unavailable as error:
+                if loop.time() - started > 2 * LONGEST_PAUSE:
+                    pause = FIRST_PAUSE
+                if name not in self.troubles():
+                    log.warning("job interrupted", job=name, reason=error.reason, error=str(error))
+                self._failed[name] = error.reason, float("inf")
+            await asyncio.sleep(pause)
+            self._restarted(name)
+            if name in self._failed:
+                self._failed[name] = self._failed[name][0], loop.time()
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    def troubles(self) -> dict[str, str]:
+        """Job → a stable word for why it cannot go on, of those that fail now."""
+        now = asyncio.get_running_loop().time()
+        for name, (_, began) in list(self._failed.items()):
+            if now - began > WELL_AFTER:
+                del self._failed[name]
+                log.info("job goes on", job=name)
+        return {name: why for name, (why, _) in self._failed.items()}
 
 
 class Child:
-    """A process beside this one, started again when it ends. It waits on its standard input for the word to go,
-    so it may be started early, and it sees that input close when we die."""
+    """A process beside this one, started again when it ends. Its standard input is a socket to us: there it waits
+    for the word to go, which comes with the sockets it shall listen on, so it may be started early; there it says
+    when it is ready, and hears what we tell it; and it sees that socket close when we die."""
 
     def __init__(self, command: Sequence[str], *, env: Mapping[str, str] | None = None) -> None:
         """`env`: its environment instead of ours."""
         self._command = tuple(command)
         self._env = env
-        self._process: subprocess.Popen[bytes] | None = None
+        self._started: tuple[subprocess.Popen[bytes], socket.socket] | None = None
+        self._writer: asyncio.StreamWriter | None = None
 
     def start(self) -> None:
         """Let it load its code while we load ours."""
-        self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, env=self._env)  # noqa: S603  our own program
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen(self._command, stdin=theirs, env=self._env)  # noqa: S603  our own program
+        self._started = process, ours
 
-    async def run(self) -> None:
+    def tell(self, line: bytes) -> None:
+        """A line to the process; nothing while it does not run or has not taken what was told before."""
+        writer = self._writer
+        if writer is not None and not writer.is_closing() and writer.transport.get_write_buffer_size() == 0:
+            writer.write(line)
+
+    async def run(
+        self,
+        sockets: Sequence[int],
+        *,
+        ready: Callable[[], None] = lambda: None,
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
         """Until cancelled; then it is asked to end, and ended after STOP_WITHIN seconds. That it cannot start as
-        configured ends the program at the beginning; later the watcher goes on without it and tries again."""
+        configured ends the program at the beginning; later the watcher goes on without it and tries again.
+
+        sockets: descriptors for it to listen on
+        ready:   called each time it says that it is; `ended`: each time it ends by itself
+        """
         loop = asyncio.get_running_loop()
         pause, first = FIRST_PAUSE, True
         while True:
             began = loop.time()
-            code = await self._life()
+            code = await self._life(sockets, ready)
             if first and code == CONFIG_ERROR_EXIT:
                 raise ConfigError("the page could not start, for the reason above")
             first = False
-            if loop.time() - began > LONGEST_PAUSE:
+            if loop.time() - began > 2 * LONGEST_PAUSE:
                 pause = FIRST_PAUSE
             log.error("the page's process ended", exit_code=code, again_in=pause)
+            ended()
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 
-    async def _life(self) -> int | None:
+    async def _life(self, sockets: Sequence[int], ready: Callable[[], None]) -> int | None:
         """Say go, and wait for the process to end; returns its exit code, None when it could not be started."""
         try:
-            if self._process is None:
+            if self._started is None:
                 self.start()
         except OSError as error:
             log.error("the page's process cannot be started", error=error.strerror)
             return None
-        process, self._process = self._process, None
-        assert process is not None
-        assert process.stdin is not None
+        assert self._started is not None
+        process, ours = self._started
+        self._started = None
         waiting = asyncio.create_task(asyncio.to_thread(process.wait))
-        with process.stdin as stdin:
+        try:
+            with contextlib.suppress(OSError):  # it has ended already
+                socket.send_fds(ours, [GO], list(sockets))
+            reader, self._writer = await asyncio.open_unix_connection(sock=ours)
+            hearing = asyncio.create_task(_hear(reader, ready))
             try:
-                with contextlib.suppress(BrokenPipeError):
-                    stdin.write(b"go")
-                    stdin.flush()
                 return await asyncio.shield(waiting)
             finally:
-                if process.poll() is None:
-                    await _end(process, waiting)
+                await _cancelled(hearing)
+        finally:
+            if process.poll() is None:
+                await _end(process, waiting)
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+
+
+async def _hear(reader: asyncio.StreamReader, ready: Callable[[], None]) -> None:
+    with contextlib.suppress(ConnectionError):
+        while line := await reader.readline():
+            if line == READY:
+                ready()
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait((task,))
 
 
 async def _end(process: subprocess.Popen[bytes], waiting: asyncio.Task[int]) -> None:
@@ -151,3 +221,38 @@ async def _end(process: subprocess.Popen[bytes], waiting: asyncio.Task[int]) -> 
     except TimeoutError:
         process.kill()
         await waiting
+
+
+class Parent:
+    """The child's end of the line that Child holds: its standard input."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+        self._writer: asyncio.StreamWriter | None = None
+
+    @classmethod
+    def when_told(cls) -> tuple[Parent, tuple[socket.socket, ...]] | None:
+        """Wait for the word, and take the sockets to listen on. None when our parent ended without saying it; it
+        has said why."""
+        line = socket.socket(fileno=os.dup(0))
+        word, descriptors, *_ = socket.recv_fds(line, len(GO), MOST_SOCKETS)
+        if word != GO:
+            return None
+        sockets = tuple(socket.socket(fileno=fd) for fd in descriptors)
+        for sock in sockets:
+            sock.setblocking(False)
+        return cls(line), sockets
+
+    def ready(self) -> None:
+        """Say that requests are answered. While `follow` runs."""
+        if self._writer is not None:
+            self._writer.write(READY)
+
+    async def follow(self, hear: Callable[[bytes], None]) -> None:
+        """Hand over each line we are told. When the parent dies, end at once, so that its place is free for the
+        next; whatever was being written is one transaction or none."""
+        reader, self._writer = await asyncio.open_unix_connection(sock=self._line, limit=LONGEST_LINE)
+        with contextlib.suppress(ConnectionError):
+            while line := await reader.readline():
+                hear(line)
+        os._exit(0)

@@ -12,11 +12,13 @@ ABOVE = {
     "errors": set[str](),
     "plugins": set[str](),
     "logs": set[str](),
+    "listening": {"errors"},
+    "service": set[str](),
     "domain": {"errors", "plugins"},
     "ports": {"errors", "plugins", "domain"},
     "pipeline": {"errors", "plugins", "logs", "domain", "ports"},
     "adapters": {"errors", "plugins", "logs", "domain", "ports"},
-    "web": {"errors", "plugins", "logs", "domain", "ports"},
+    "web": {"errors", "plugins", "logs", "domain", "ports", "listening"},
     "models": {"errors", "plugins", "logs", "domain", "ports"},
 }
 ABOVE["config"] = {*ABOVE, "adapters"} - {"pipeline", "web", "models"}

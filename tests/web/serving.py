@@ -11,8 +11,9 @@ import httpx
 import msgspec
 from litestar import Litestar
 
+from cryptowatcher.listening import listen
 from cryptowatcher.web.live import Hub
-from cryptowatcher.web.server import listen, serve
+from cryptowatcher.web.server import serve
 
 
 class Event(NamedTuple):
@@ -34,10 +35,10 @@ class Server(NamedTuple):
 
 @asynccontextmanager
 async def serving(app: Litestar, hub: Hub) -> AsyncIterator[Server]:
-    sock = await listen("127.0.0.1", 0)
+    sock = listen("127.0.0.1", 0)
     port = sock.getsockname()[1]
     stop = asyncio.Event()
-    ended = asyncio.create_task(serve(app, host="127.0.0.1", port=port, stop=stop, hub=hub, sock=sock))
+    ended = asyncio.create_task(serve(app, sockets=[sock], stop=stop, hub=hub))
     try:
         yield Server(port, stop, ended)
     finally:

@@ -20,6 +20,9 @@ from cryptowatcher.config import Config, Log, load
 from cryptowatcher.config.environment import PREFIX
 from cryptowatcher.domain.texts import show_price
 from cryptowatcher.errors import ConfigError
+from cryptowatcher.listening import listening
+from cryptowatcher.service import Service
+from cryptowatcher.supervise import only_instance
 
 app = new_app()
 
@@ -114,13 +117,14 @@ async def _demo(folder: Path, port: int, seed: int, stop: asyncio.Event) -> None
         config, env = configured(file)
         page = page_beside(file, None, env=env)
         page.start()
-        note(f"A simulated market, an hour a minute.\n{greeting(config)}")
-        note(f"Other commands beside it: cryptowatcher prices --data-dir {shlex.quote(str(folder))}")
-        showing = asyncio.create_task(_show_prices(config))
-        try:
-            await program.run(config, stop, page)
-        finally:
-            showing.cancel()
+        with only_instance(folder), listening(config.web.host, config.web.port, {}) as door:
+            note(f"A simulated market, an hour a minute.\n{greeting(config, door.port)}")
+            note(f"Other commands beside it: cryptowatcher prices --data-dir {shlex.quote(str(folder))}")
+            showing = asyncio.create_task(_show_prices(config))
+            try:
+                await program.run(config, stop, page, door, Service(os.environ))
+            finally:
+                showing.cancel()
 
 
 async def _show_prices(config: Config) -> None:

@@ -42,6 +42,19 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     blind_pairs: tuple[BlindPair, ...] = ()
 
 
+class Pulse(msgspec.Struct, frozen=True, kw_only=True):
+    """What the pipeline tells the page's process about itself, once a second.
+
+    at:       epoch ms
+    metrics:  its own metrics in Prometheus' text format
+    troubles: job → stable word for why it cannot go on now
+    """
+
+    at: int
+    metrics: str = ""
+    troubles: dict[str, str] = {}
+
+
 class Price(msgspec.Struct, frozen=True, kw_only=True):
     """The newest accepted observation of a pair. Unknown volume or market cap is None. Times are epoch ms."""
 

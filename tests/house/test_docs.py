@@ -18,7 +18,9 @@ TEXTS = [
     path
     for top in ("src", "tests", "docs", "benchmarks", "requirements", "tools", ".ci", "deploy")
     for path in (ROOT / top).rglob("*")
-    if path.is_file() and path.suffix in ("", ".py", ".md", ".txt", ".toml", ".sh", ".yml", ".yaml")
+    if "node_modules" not in path.parts
+    and path.is_file()
+    and path.suffix in ("", ".py", ".md", ".txt", ".toml", ".sh", ".yml", ".yaml")
 ] + [ROOT / "Makefile", ROOT / "pyproject.toml", *ROOT.glob("*.md")]
 
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)(?:\s[^)]*)?\)")

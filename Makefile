@@ -50,6 +50,7 @@ docs: $(READY) ## Write docs/{configuration,cli,metrics}.md from the program, an
 	$(BIN)/python -m cryptowatcher.config.reference > docs/configuration.md
 	$(BIN)/python -m cryptowatcher.cli.reference > docs/cli.md
 	$(BIN)/python -m cryptowatcher.cli.metrics_reference > docs/metrics.md
+	$(BIN)/python -m tools.dashboards
 
 # uv.lock names the addresses of whatever registry it was made with, so it stays out of the repository;
 # what is kept are its exports: exact versions with hashes, for every platform and Python.

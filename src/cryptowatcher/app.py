@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
@@ -21,19 +22,26 @@ import structlog
 
 from cryptowatcher.adapters.clock import SystemClock
 from cryptowatcher.adapters.journals.sqlite import open_sqlite_journal
+from cryptowatcher.adapters.runner import CommitMeter
+from cryptowatcher.adapters.traces import open_traces
 from cryptowatcher.config import Config, name_of
+from cryptowatcher.config.canary import life_begins
+from cryptowatcher.domain.canary import NAME as CANARY
+from cryptowatcher.domain.canary import SYSTEM_OWNER
 from cryptowatcher.domain.deliveries import ChannelPolicy
+from cryptowatcher.domain.retention import Retention
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleSpec
 from cryptowatcher.domain.status import Pulse
 from cryptowatcher.errors import Unavailable
 from cryptowatcher.listening import Listening
 from cryptowatcher.pipeline.beat import BEAT_EVERY, Beater
 from cryptowatcher.pipeline.collect import Collector
+from cryptowatcher.pipeline.meters import LoopLag, Meters
 from cryptowatcher.pipeline.notify import Notifier
 from cryptowatcher.pipeline.pacing import Pacer
 from cryptowatcher.pipeline.tidy import Tidier
 from cryptowatcher.pipeline.watch import Watch
-from cryptowatcher.ports import Channel, Clock, Deps, Journal, Source, Store, Tx
+from cryptowatcher.ports import Channel, Clock, Deps, Journal, Source, Store, Traces, Trimmed, Tx
 from cryptowatcher.service import Service
 from cryptowatcher.supervise import Child, Jobs, Parent
 
@@ -45,6 +53,8 @@ STREAMS = 5_000
 
 PULSE_EVERY = 1.0
 """Seconds."""
+METRICS_EVERY = 5
+"""Pulses; writing the metrics of a hundred channels takes a while."""
 
 Job = Callable[[], Coroutine[None, None, None]]
 
@@ -62,41 +72,45 @@ def deps(config: Config, clock: Clock | None = None) -> Deps:
 
 
 @asynccontextmanager
-async def open_store(config: Config, *, clock: Clock | None = None) -> AsyncIterator[Store]:
+async def open_store(
+    config: Config, *, clock: Clock | None = None, meter: CommitMeter | None = None
+) -> AsyncIterator[Store]:
     """The configured store."""
     config.data_dir.mkdir(parents=True, exist_ok=True)
-    async with config.store.open(deps(config, clock)) as store:
+    async with config.store.open(deps(config, clock), meter=meter) as store:
         yield store
 
 
 @asynccontextmanager
 async def open_journal(
-    config: Config, *, readonly: bool = False, clock: Clock | None = None
+    config: Config, *, readonly: bool = False, clock: Clock | None = None, meter: CommitMeter | None = None
 ) -> AsyncIterator[Journal]:
     """The journal in the data folder."""
-    path = config.data_dir / "journal.db"
-    async with open_sqlite_journal(path, clock=clock or SystemClock(), readonly=readonly) as journal:
+    path, clock = config.data_dir / "journal.db", clock or SystemClock()
+    async with open_sqlite_journal(path, clock=clock, readonly=readonly, meter=meter) as journal:
         yield journal
 
 
 async def run(config: Config, stop: asyncio.Event, page: Child, door: Listening, service: Service) -> None:
     """The whole program until `stop` is set, by whoever holds the data folder; `page` is `serve` in a process
     beside this one, listening at `door`. ConfigError when it cannot start as configured."""
-    async with open_pipeline(config) as pipeline:
+    lag = LoopLag(SystemClock())
+    async with open_pipeline(config, loop_lag=lag.worst) as pipeline:
         page_ready = asyncio.Event()
         beside = (
-            partial(page.run, door.descriptors(), ready=page_ready.set),
+            partial(page.run, door.descriptors(), ready=page_ready.set, ended=pipeline.meters.page_restarted),
             partial(_tell_page, pipeline, page),
             partial(_tell_service, pipeline, page_ready, service),
             service.keep_alive,
+            lag.run,
         )
         await pipeline.run(stop, beside=beside, stopping=service.stopping)
 
 
 async def _tell_page(pipeline: Pipeline, page: Child) -> None:
     """Once a second how the pipeline is, whatever disks and databases do; until cancelled."""
-    while True:
-        page.tell(msgspec.json.encode(pipeline.pulse()) + b"\n")
+    for number in itertools.count():
+        page.tell(msgspec.json.encode(pipeline.pulse(metrics=number % METRICS_EVERY == 0)) + b"\n")
         await asyncio.sleep(PULSE_EVERY)
 
 
@@ -109,7 +123,7 @@ async def _tell_service(pipeline: Pipeline, page_ready: asyncio.Event, service: 
     service.ready("watching")
     known: Mapping[str, str] = {}
     while True:
-        troubles = pipeline.pulse().troubles
+        troubles = pipeline.troubles()
         if troubles != known:
             service.status(", ".join(f"{job}: {why}" for job, why in troubles.items()) or "watching")
             known = troubles
@@ -124,6 +138,7 @@ async def serve(config: Config, stop: asyncio.Event, door: Listening, parent: Pa
     from cryptowatcher.web.api import build
     from cryptowatcher.web.deps import Limits, WebDeps
     from cryptowatcher.web.live import Hub, follow
+    from cryptowatcher.web.pulses import Pulses
 
     clock = SystemClock()
     try:
@@ -135,25 +150,31 @@ async def serve(config: Config, stop: asyncio.Event, door: Listening, parent: Pa
             # Readers have a connection of their own, so that asking never waits for a writer.
             reads = await stack.enter_async_context(config.store.open(deps(config, clock), readonly=True))
             hub = Hub(secrets.token_hex(4))
+            pulses, lag = Pulses(clock), LoopLag(clock)
             web = WebDeps(
                 store=store,
                 reads=reads,
                 journal=journal,
                 clock=clock,
                 hub=hub,
-                limits=Limits(streams=server.room_for_streams(STREAMS)),
+                limits=Limits(streams=server.room_for_streams(STREAMS), price_metrics=config.web.price_metrics),
                 version=metadata.version("cryptowatcher"),
                 channels=tuple(channel.name for channel in config.channels),
                 hosts=config.web.hosts,
+                data_dir=config.data_dir,
+                store_file=getattr(config.store, "file", None),
+                pulse=pulses.newest,
+                pulse_age=pulses.age,
+                loop_lag=lag.worst,
             )
             async with asyncio.TaskGroup() as group:
-                following = group.create_task(follow(journal, reads, hub, owner=LOCAL_OWNER))
-                hearing = group.create_task(parent.follow(lambda line: None)) if parent else None
+                start = group.create_task
+                beside = [start(follow(journal, reads, hub, owner=LOCAL_OWNER)), start(lag.run())]
+                beside += [start(parent.follow(pulses.take))] if parent else []
                 started = parent.ready if parent else lambda: None
                 await server.serve(build(web), sockets=door.sockets, stop=stop, hub=hub, started=started)
-                following.cancel()
-                if hearing:
-                    hearing.cancel()
+                for task in beside:
+                    task.cancel()
     except BaseExceptionGroup as error:
         raise _innermost(error) from error
 
@@ -170,42 +191,69 @@ async def _journal_when_there(
     return None
 
 
-async def sync_rules(store: Store, journal: Journal, rules: Sequence[RuleSpec], clock: Clock) -> None:
-    """Make the store's configured rules those of the configuration: changed ones change, absent ones go."""
+async def sync_rules(
+    store: Store, journal: Journal, rules: Sequence[RuleSpec], clock: Clock, *, owner: str = LOCAL_OWNER
+) -> None:
+    """Make an owner's configured rules those of the configuration: changed ones change, absent ones go."""
     head = await journal.head()
 
     def save(tx: Tx) -> None:
         wanted = {rule.name for rule in rules}
-        for rule in tx.rules(LOCAL_OWNER):
+        for rule in tx.rules(owner):
             if rule.origin == "config" and rule.spec.name not in wanted:
-                tx.remove_rule(LOCAL_OWNER, rule.id, head=head, now=clock.now())
+                tx.remove_rule(owner, rule.id, head=head, now=clock.now())
         for spec in rules:
-            tx.save_rule(LOCAL_OWNER, spec, head=head, now=clock.now(), origin="config")
+            tx.save_rule(owner, spec, head=head, now=clock.now(), origin="config")
 
     await store.run(save)
 
 
 @asynccontextmanager
-async def open_pipeline(config: Config, clock: Clock | None = None) -> AsyncIterator[Pipeline]:
-    """Everything the pipeline needs, opened in order and closed in reverse."""
-    mine = deps(config, clock)
+async def open_pipeline(config: Config, *, loop_lag: Callable[[], float]) -> AsyncIterator[Pipeline]:
+    """Everything the pipeline needs, opened in order and closed in reverse. `loop_lag`: see LoopLag.worst."""
+    mine = deps(config)
+    meters = Meters(started_at=mine.clock.now(), loop_lag=loop_lag)
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_store(config, clock=mine.clock))
-        journal = await stack.enter_async_context(open_journal(config, clock=mine.clock))
-        channels = {c.name: await stack.enter_async_context(c.open(mine)) for c in config.channels}
-        sources = [await stack.enter_async_context(source.open(mine)) for source in config.sources]
+        enter = stack.enter_async_context
+        store = await enter(open_store(config, clock=mine.clock, meter=meters.file("store")))
+        journal = await enter(open_journal(config, clock=mine.clock, meter=meters.file("journal")))
+        channels = {c.name: await enter(c.open(mine)) for c in config.channels}
+        policies = {name_of(settings): settings.policy() for settings in config.channels}
+        sources = [await enter(source.open(mine)) for source in config.sources]
+        traces = await enter(open_traces(config.traces, version=metadata.version("cryptowatcher")))
         await sync_rules(store, journal, config.rules, mine.clock)
+        await sync_rules(store, journal, config.canary.rules, mine.clock, owner=SYSTEM_OWNER)
+        if config.canary.enabled:
+            since = await store.run(lambda tx: life_begins(tx, mine.clock.now()))
+            came_round = meters.canary_came_round
+            ping = await enter(config.canary.open_channel(mine, since=since, on_round_trip=came_round))
+            channels[CANARY] = ping
+            policies[CANARY] = config.canary.policy()
+            sources.append(config.canary.open_source(mine, since=since))
         await store.run(lambda tx: tx.forget_sources([source.name for source in sources]))
         yield Pipeline(
             store=store,
             journal=journal,
             channels=channels,
-            policies={name_of(settings): settings.policy() for settings in config.channels},
+            policies=policies,
             sources=sources,
             clock=mine.clock,
             random=mine.random,
             holder=secrets.token_hex(8),
+            defaults=[channel.name for channel in config.channels],
+            keep=config.keep.retention(),
+            meters=meters,
+            traces=traces,
         )
+
+
+async def _newest_time(journal: Journal) -> int:
+    """Of the journal's last record, epoch ms; 0 when there is none to read."""
+    head = await journal.head()
+    with contextlib.suppress(Trimmed):
+        for record in await journal.read(max(0, head - 1), 1):
+            return record.at
+    return 0
 
 
 class Pipeline:
@@ -222,17 +270,34 @@ class Pipeline:
         clock: Clock,
         random: Random,
         holder: str,
+        defaults: Sequence[str] | None = None,
         beat_every: float = BEAT_EVERY,
+        keep: Retention = Retention(),  # noqa: B008  it is frozen
+        meters: Meters | None = None,
+        traces: Traces | None = None,
     ) -> None:
+        """`defaults`: channels of the rules that name none; without it all."""
         self._store = store
         self._journal = journal
         self._clock = clock
         self._random = random
-        self._beat_every = beat_every
         self._sources = tuple(sources)
-        self._channels = tuple(channels)
-        self._notifier = Notifier(store, channels, clock=clock, random=random, holder=holder, policies=policies)
-        self._jobs = Jobs()
+        self._defaults = tuple(channels if defaults is None else defaults)
+        self._traces = traces
+        self.meters = meters or Meters()
+        self._jobs = Jobs(self.meters.job_restarted)
+        self._beater = Beater(journal, clock, every=beat_every, meters=self.meters)
+        self._tidier = Tidier(journal, store, clock, keep=keep, trimmed=self.meters.trimmed)
+        self._notifier = Notifier(
+            store,
+            channels,
+            clock=clock,
+            random=random,
+            holder=holder,
+            policies=policies,
+            meters=self.meters,
+            traces=traces,
+        )
         self._watch = self._new_watch()
 
     def _new_watch(self) -> Watch:
@@ -240,8 +305,10 @@ class Pipeline:
             self._journal,
             self._store,
             self._clock,
-            channels=self._channels,
+            channels=self._defaults,
             committed=self._notifier.wake,
+            meters=self.meters,
+            traces=self._traces,
         )
 
     @property
@@ -249,9 +316,14 @@ class Pipeline:
         """Whether watch stands where it stood when the program ended before."""
         return self._watch.ready
 
-    def pulse(self) -> Pulse:
-        """How it is now."""
-        return Pulse(at=self._clock.now(), troubles=self._jobs.troubles())
+    def pulse(self, *, metrics: bool) -> Pulse:
+        """How it is now, with or without its metrics."""
+        told = self.meters.exposition() if metrics else ""
+        return Pulse(at=self._clock.now(), metrics=told, troubles=self.troubles())
+
+    def troubles(self) -> dict[str, str]:
+        """Job → why it cannot go on now."""
+        return self._jobs.troubles()
 
     async def run(
         self, stop: asyncio.Event, *, beside: Sequence[Job] = (), stopping: Callable[[], None] = lambda: None
@@ -263,13 +335,14 @@ class Pipeline:
         stopping: called when the end begins
         """
         keep = self._jobs.keep
+        self.meters.expect_jobs("beat", "tidy", "watch", "notify", *(source.name for source in self._sources))
         try:
             async with asyncio.TaskGroup() as group:
                 start = group.create_task
                 others = [start(job()) for job in beside]
                 collects = [start(keep(s.name, partial(self._collect, s))) for s in self._sources]
-                beat = start(keep("beat", Beater(self._journal, self._clock, every=self._beat_every).run))
-                tidy = start(keep("tidy", Tidier(self._journal, self._store, self._clock).run))
+                beat = start(keep("beat", self._beater.run))
+                tidy = start(keep("tidy", self._tidier.run))
                 watch = start(keep("watch", self._follow))
                 notify = start(keep("notify", self._notifier.run))
                 await stop.wait()
@@ -288,7 +361,9 @@ class Pipeline:
 
     async def _collect(self, source: Source) -> None:
         pacer = Pacer(source.name, source.pace, self._store, self._clock, self._random)
-        collector = Collector(source, self._journal, self._store, pacer, self._clock)
+        collector = Collector(
+            source, self._journal, self._store, pacer, self._clock, meters=self.meters, traces=self._traces
+        )
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(collector.run())

@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import msgspec
 
@@ -117,23 +118,22 @@ def _adopted(told: Mapping[str, str]) -> Iterator[socket.socket]:
 def _is_at(sock: socket.socket, host: str, port: int) -> bool:
     """Whether a socket listens where the configuration says. A free port (0) was chosen once and is kept."""
     with suppress(OSError):
-        address = _address(host, port)[-1]
+        _, address = _address(host, port)
         bound = sock.getsockname()
         return bool(bound[0] == address[0]) and port in (0, bound[1])
     return False
 
 
-def _address(host: str, port: int) -> tuple[int, int, int, tuple[str | int, ...]]:
-    family, kind, proto, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    return family, kind, proto, address
+def _address(host: str, port: int) -> tuple[int, tuple[Any, ...]]:
+    """The family and the address to bind."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    return found[0], found[4]
 
 
 def _bound(host: str, port: int) -> socket.socket:
     """Accepted connections inherit the send buffer, which counts only when it is set before `listen`."""
-    family, kind, proto, address = _address(host, port)
-    sock = socket.socket(family, kind, proto)
+    family, address = _address(host, port)
+    sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)

@@ -1,8 +1,11 @@
-"""What the pipeline needs from outside, as small promises. Adapters keep them; contract suites check them."""
+"""What the pipeline needs from outside, as small promises. Adapters keep them; contract suites check them.
+
+Longer than 400 lines because the promises of the whole house are read, and held against each other, on one page.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Protocol, TypeVar
@@ -22,6 +25,7 @@ from cryptowatcher.domain.rules.model import (
     RuleChange,
     RuleOrigin,
     RuleSpec,
+    RuleState,
     TakeUp,
 )
 from cryptowatcher.domain.status import Price, SourceStatus
@@ -133,7 +137,8 @@ class Trimmed(Exception):
 class Journal(Protocol):
     """One totally ordered, durable, append-only log. Sequence numbers are dense and start at 1.
 
-    A record's time is max(the time of the record before, the clock): it never decreases.
+    A record's time is max(the time of the record before, the clock): it never decreases. Where the clock is hours
+    behind the record before, because it was far ahead for a while, time goes on from there with the steady clock.
     """
 
     @property
@@ -170,8 +175,13 @@ class Journal(Protocol):
         """Take a new id: what cursors of the old id mean is not what stands here (a restored older copy)."""
         ...
 
-    async def trim(self, upto: int) -> None:
-        """Forget records with seq <= upto. The head stays known."""
+    async def trim(self, upto: int) -> int:
+        """Forget records with seq <= upto; how many they were. The head stays known."""
+        ...
+
+    async def fit(self, size: int) -> int:
+        """How far to trim for what stands to take `size` bytes at most; 0 when it does. Looks at a bounded stretch
+        only: trim, and ask again."""
         ...
 
 
@@ -233,10 +243,6 @@ class WatchTx(Protocol):
         """Keep the newest two."""
         ...
 
-    def trim_candles(self, interval: int, before: int) -> int:
-        """Forget candles of an interval that start before that time (epoch ms); how many they were."""
-        ...
-
     def checkpoint(self, journal: str, schema: int, upto: int) -> tuple[Cursor, bytes] | None:
         """The newest of this journal and schema with seq <= upto."""
         ...
@@ -288,6 +294,37 @@ class RulesTx(Protocol):
 
     def remove_rule(self, owner: str, rule: str, *, head: int, now: int) -> bool:
         """By id or name. False when there was none."""
+        ...
+
+    def rule_counts(self) -> dict[RuleState, int]:
+        """Of all owners but the watcher itself; both states, those without rules too."""
+        ...
+
+
+class Slice(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a long work, so that others come in between.
+
+    gone: rows that were forgotten
+    upto: where the next slice goes on
+    more: whether there may be a next one
+    """
+
+    gone: int
+    upto: str
+    more: bool
+
+
+class TidyTx(Protocol):
+    """What tidy does inside a transaction, a slice at a time."""
+
+    def trim_candles(self, interval: int, before: int, *, after: str = "", limit: int = 1000) -> Slice:
+        """Forget up to `limit` candles of an interval that start before that time (epoch ms), of pairs that come
+        after `after`."""
+        ...
+
+    def trim_alerts(self, before: int, *, after: str = "", limit: int = 500, owner: str | None = None) -> Slice:
+        """Look at up to `limit` alerts with id > `after` whose event came before that time (epoch ms), and forget
+        those of this owner (None: of all) that have no unfinished delivery, with their deliveries."""
         ...
 
 
@@ -347,7 +384,7 @@ class ReadTx(Protocol):
     def alert_count(self) -> int: ...
 
 
-class Tx(WatchTx, OutboxTx, RulesTx, SourceTx, ReadTx, Protocol):
+class Tx(WatchTx, OutboxTx, RulesTx, TidyTx, SourceTx, ReadTx, Protocol):
     """Everything at once: what a store hands to the function it runs."""
 
 
@@ -372,4 +409,33 @@ class Channel(Protocol):
     async def send(self, delivery: Delivery, alert: Alert) -> str:
         """Deliver; returns the receipt (what the other side said). Unavailable: try again, perhaps after
         `retry_after`. Refused: never. After any exception the message may or may not have arrived."""
+        ...
+
+
+# --- traces ----------------------------------------------------------------------------------------
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What a trace is about: one answer of a source. `received_at` is epoch ms."""
+
+    source: str
+    received_at: int
+
+
+class Traces(Protocol):
+    """Tells how long things took, each part of the program for itself. Never blocks, never raises."""
+
+    def span(
+        self,
+        name: str,
+        answer: Answer,
+        began: int,
+        ended: int,
+        said: Mapping[str, str | int | float] | None = None,
+        *,
+        root: bool = False,
+        error: str = "",
+    ) -> None:
+        """Something that was done for an answer. Times are epoch ms; `said` are attributes, `root` is what all the
+        other spans of the answer lie under; `error` is a stable word for why it failed."""
         ...

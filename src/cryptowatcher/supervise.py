@@ -135,7 +135,7 @@ class Child:
         """Let it load its code while we load ours."""
         ours, theirs = socket.socketpair()
         with theirs:
-            process = subprocess.Popen(self._command, stdin=theirs, env=self._env)  # noqa: S603  our own program
+            process = subprocess.Popen(self._command, stdin=theirs.fileno(), env=self._env)  # noqa: S603  our own program
         self._started = process, ours
 
     def tell(self, line: bytes) -> None:

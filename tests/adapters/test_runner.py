@@ -278,7 +278,7 @@ def test_a_full_disk_is_unavailable_and_over_when_there_is_space(db: apsw.Connec
         (apsw.FullError(), False, Unavailable),
         (apsw.FullError(), True, Unavailable),
         (apsw.BusyError(), False, Unavailable),
-        (apsw.IOError(), False, UnknownOutcome),
+        (apsw.IOError(), False, Unavailable),
         (apsw.IOError(), True, UnknownOutcome),
         (apsw.NoMemError(), True, UnknownOutcome),
         (apsw.CorruptError(), False, ConfigError),
@@ -295,3 +295,63 @@ def test_what_callers_are_told(
     assert type(session.translate(error, committing=committing)) is told
     if told is not type(error):
         assert type(session.translate(wrapped, committing=committing)) is told
+
+
+class Told:
+    """A CommitMeter that remembers."""
+
+    def __init__(self) -> None:
+        self.commits: list[float] = []
+        self.failures: list[str] = []
+        self.waiting: Callable[[], int] = lambda: -1
+
+    def committed(self, seconds: float) -> None:
+        self.commits.append(seconds)
+
+    def failed(self, reason: str) -> None:
+        self.failures.append(reason)
+
+    def queue(self, length: Callable[[], int]) -> None:
+        self.waiting = length
+
+
+def _full(log: list[str]) -> None:
+    raise Unavailable("no room", reason="disk_full")
+
+
+def test_its_meter_is_told_of_every_transaction_and_of_every_job_that_failed_for_now() -> None:
+    async def main() -> None:
+        meter = Told()
+        async with Threaded("t", meter=meter).open(Recorder) as run:
+            results = await _blocked(run, [_note("a"), _full, _fail, _full])
+            assert [type(result) for result in results] == [str, Unavailable, LookupError, Unavailable]
+            with pytest.raises(Unavailable):
+                await run(_full)
+        assert len(meter.commits) == 2  # the one that was waited for, and the group; the last was undone
+        assert all(0 <= seconds < 3_600 for seconds in meter.commits)
+        assert meter.failures == ["disk_full"] * 3
+
+    asyncio.run(main())
+
+
+def test_its_meter_can_ask_how_many_wait() -> None:
+    async def main() -> None:
+        meter, gate = Told(), threading.Event()
+        async with Threaded("t", meter=meter).open(Recorder) as run:
+            assert meter.waiting() == 0
+            busy, loop = asyncio.Event(), asyncio.get_running_loop()
+
+            def hold(_log: list[str]) -> None:
+                loop.call_soon_threadsafe(busy.set)
+                gate.wait()
+
+            first = asyncio.create_task(run(hold))
+            await busy.wait()
+            tasks = [asyncio.create_task(run(_note("a"))) for _ in range(3)]
+            await asyncio.sleep(0)
+            assert meter.waiting() == 3
+            gate.set()
+            await asyncio.gather(first, *tasks)
+            assert meter.waiting() == 0
+
+    asyncio.run(main())

@@ -10,6 +10,7 @@ import msgspec
 from cryptowatcher.domain.records import Ticks
 from cryptowatcher.domain.rules.model import RuleSpec
 from cryptowatcher.domain.ticks import one_instant
+from cryptowatcher.pipeline.meters import Meters
 from cryptowatcher.pipeline.watch import Watch
 from cryptowatcher.ports import Cursor, Journal, Store
 from cryptowatcher.testing import virtual_time
@@ -26,9 +27,10 @@ class Desk:
         self.journal = journal
         self.clock = clock
         self.around = around
+        self.meters = Meters()
 
     def new_watch(self, journal: Journal | None = None) -> Watch:
-        return Watch(journal or self.journal, self.store, self.clock, channels=CHANNELS)
+        return Watch(journal or self.journal, self.store, self.clock, channels=CHANNELS, meters=self.meters)
 
     async def watch(self) -> Watch:
         """One that has recovered."""

@@ -94,8 +94,11 @@ class Reading:
     async def renew(self) -> None:
         await self._journal.renew()
 
-    async def trim(self, upto: int) -> None:
-        await self._journal.trim(upto)
+    async def trim(self, upto: int) -> int:
+        return await self._journal.trim(upto)
+
+    async def fit(self, size: int) -> int:
+        return await self._journal.fit(size)
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from cryptowatcher.domain.records import Body, Held, Ticks, Verdict
 from cryptowatcher.domain.status import SourceStatus
 from cryptowatcher.errors import Refused, Unavailable
 from cryptowatcher.pipeline.collect import Collector
+from cryptowatcher.pipeline.meters import Meters
 from cryptowatcher.pipeline.pacing import Pacer
 from cryptowatcher.ports import Observations, Pace, Store
 from cryptowatcher.testing import virtual_time
@@ -85,13 +86,14 @@ class Stage:
         self.journal = journal
         self.clock = clock
         self.around = around
+        self.meters = Meters()
         self.states: list[tuple[str, str]] = []  # state and reason, as they changed
 
     async def play(self, *lines: Line, pages: int = 1, pace: Pace | None = None) -> None:
         """One collector lives until its source has said all lines, and a little longer."""
         source = Scripted(self.clock, lines, pages=pages, pace=pace)
         pacer = Pacer(source.name, source.pace, self.store, self.clock, Random(1))
-        collector = Collector(source, self.journal, self.store, pacer, self.clock)
+        collector = Collector(source, self.journal, self.store, pacer, self.clock, meters=self.meters)
         tasks = [asyncio.create_task(job) for job in (collector.run(), collector.report(), self._notice())]
         finished = asyncio.create_task(source.finished.wait())
         await asyncio.wait([*tasks, finished], return_when=asyncio.FIRST_COMPLETED)

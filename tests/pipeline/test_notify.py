@@ -20,6 +20,7 @@ from cryptowatcher.domain.deliveries import FINAL, ChannelPolicy, Delivery, Retr
 from cryptowatcher.domain.rules.model import LOCAL_OWNER
 from cryptowatcher.errors import Refused, Unavailable
 from cryptowatcher.pipeline.lanes import HAND, TRIP
+from cryptowatcher.pipeline.meters import Meters
 from cryptowatcher.pipeline.notify import LEASE_MARGIN, LONGEST_SLEEP, Notifier
 from cryptowatcher.ports import Channel, Cursor, Step, Store, Tx
 from cryptowatcher.testing import virtual_time
@@ -143,6 +144,7 @@ class Outbox:
         holder: str = "me",
         grace: float = 10.0,
         seed: int = 1,
+        meters: Meters | None = None,
     ) -> Notifier:
         return Notifier(
             self.store,
@@ -152,6 +154,7 @@ class Outbox:
             holder=holder,
             policies={channel.name: policy for channel in channels} | dict(policies or {}),
             grace=grace,
+            meters=meters,
         )
 
 

@@ -1,20 +1,19 @@
-"""Health and metrics: green when all is well, and red for each thing that is not."""
+"""Health: green when all is well, and red for each thing that is not."""
 
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
+from cryptowatcher.domain.status import Pulse
 from cryptowatcher.errors import Unavailable
 from cryptowatcher.testing import virtual_time
 from cryptowatcher.web.api import Limits
-from tests.web.world import NOW, Broken, World, alert, delivery, price, source, world
+from tests.web.world import NOW, Broken, World, alert, delivery, source, world
 
 Act = Callable[[World], Awaitable[None]]
 
@@ -121,88 +120,34 @@ def test_deliveries_that_wait_are_told_but_are_no_reason_to_stop(tmp_path: Path)
     assert (outbox["value"], outbox["unit"]) == (90.0, "seconds")
 
 
-def samples(text: str) -> dict[str, float]:
-    """`name{label="value"}` → value, through Prometheus' own parser."""
-    found = {}
-    for family in text_string_to_metric_families(text):
-        assert family.documentation
-        for sample in family.samples:
-            labels = ",".join(f'{key}="{value}"' for key, value in sorted(sample.labels.items()))
-            name = f"{sample.name}{{{labels}}}" if labels else sample.name
-            assert name not in found
-            found[name] = sample.value
-    return found
+def pulse(troubles: Mapping[str, str], age: float = 0.5) -> dict[str, Any]:
+    """A pipeline that was heard of so many seconds ago, as the page's application is told of it."""
+    told = Pulse(at=NOW, troubles=dict(troubles))
+    return {"pulse": lambda: told, "pulse_age": lambda: age}
 
 
-def test_metrics_say_what_the_watcher_knows(tmp_path: Path) -> None:
-    async def act(here: World) -> None:
-        told = alert()
-        await here.watched(
-            alerts=[told],
-            deliveries=[delivery(told, state="sent"), delivery(told, "phone", due_at=NOW - 4_000)],
-            prices=[price("ethereum/usd", 1.0, at=NOW - 60_000)],
-        )
-        await here.seen(source("coingecko", calls_this_month=42), source("kraken", "blind", last_ok_at=0))
-        here.clock.at += 2_000
-        await here.append()
-        await here.append()
-
-    answer = look(tmp_path, act, "/metrics")
-    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    found = samples(answer.text)
-    expected = {
-        "cryptowatcher_journal_head": 3,
-        "cryptowatcher_journal_last_append_timestamp_seconds": NOW / 1000 + 2,
-        "cryptowatcher_watch_lag_records": 2,
-        "cryptowatcher_watch_lag_seconds": 2,
-        "cryptowatcher_prices_known": 2,
-        'cryptowatcher_price_age_seconds{stat="min"}': 2,
-        'cryptowatcher_price_age_seconds{stat="max"}': 62,
-        "cryptowatcher_alerts_total": 1,
-        'cryptowatcher_source_up{source="coingecko"}': 1,
-        'cryptowatcher_source_up{source="kraken"}': 0,
-        'cryptowatcher_source_calls_month{source="coingecko"}': 42,
-        'cryptowatcher_source_last_success_timestamp_seconds{source="coingecko"}': NOW / 1000,
-        'cryptowatcher_outbox_deliveries{state="sent"}': 1,
-        'cryptowatcher_outbox_deliveries{state="queued"}': 1,
-        'cryptowatcher_outbox_deliveries{state="given_up"}': 0,
-        "cryptowatcher_outbox_overdue_seconds": 6,
-        "cryptowatcher_stream_clients": 0,
-        'cryptowatcher_readable{part="store"}': 1,
-    }
-    assert {name: found.get(name) for name in expected} == expected
-    assert "process_cpu_seconds_total" in found
-    assert any(name.startswith('cryptowatcher_build_info{python="3.') for name in found)
+@pytest.mark.parametrize(("age", "failed"), [(0.5, False), (5.0, False), (5.1, True)])
+def test_a_pipeline_that_falls_silent_turns_it_red(tmp_path: Path, age: float, failed: bool) -> None:
+    answer = look(tmp_path, nothing, "/health/ready", **pulse({}, age))
+    assert red(answer) == ({"pipeline"} if failed else set())
+    (check,) = (check for check in answer.json()["checks"] if check["name"] == "pipeline")
+    assert (check["value"], check["limit"], check["unit"]) == (age, 5.0, "seconds")
 
 
-def test_metrics_of_what_cannot_be_read_are_unknown_not_zero(tmp_path: Path) -> None:
-    error = Unavailable("disk", reason="io")
-    found = samples(look(tmp_path, nothing, "/metrics", store=Broken(error)).text)
-    assert math.isnan(found["cryptowatcher_watch_lag_seconds"])
-    assert found['cryptowatcher_readable{part="store"}'] == 0
-    assert found["cryptowatcher_journal_head"] == 1
-    assert "cryptowatcher_prices_known" not in found
+@pytest.mark.parametrize("job", ["beat", "watch", "coingecko"])
+def test_a_journal_that_cannot_be_written_turns_it_red_and_says_what_to_do(tmp_path: Path, job: str) -> None:
+    answer = look(tmp_path, nothing, "/health/ready", **pulse({job: "disk_full"}))
+    assert red(answer) == {"pipeline"}
+    assert f"{job}: the disk is full: free some space; nothing is lost" in answer.text
 
 
-def test_requests_are_counted_by_route_never_by_what_a_caller_wrote(tmp_path: Path) -> None:
-    async def scenario() -> str:
-        async with world(tmp_path) as here, here.client() as client:
-            await here.healthy()
-            for path in ("/api/v1/prices/bitcoin/usd", "/api/v1/prices/secret-token/usd", "/secret-token"):
-                await client.get(path)
-            await client.request("SECRET", "/api/v1/prices")
-            await client.get("/", headers={"host": "secret.example"})
-            return (await client.get("/metrics")).text
+def test_a_reason_without_words_of_its_own_is_told_as_it_is(tmp_path: Path) -> None:
+    assert "beat: on_fire" in look(tmp_path, nothing, "/health/ready", **pulse({"beat": "on_fire"})).text
 
-    text = asyncio.run(scenario())
-    found = samples(text)
-    pair = 'route="/api/v1/prices/{asset}/{currency}"'
-    assert found[f'cryptowatcher_http_requests_total{{method="GET",{pair},status="200"}}'] == 1
-    assert found[f'cryptowatcher_http_requests_total{{method="GET",{pair},status="404"}}'] == 1
-    assert found['cryptowatcher_http_requests_total{method="GET",route="unmatched",status="404"}'] == 1
-    assert found['cryptowatcher_http_requests_total{method="other",route="unmatched",status="405"}'] == 1
-    assert found['cryptowatcher_http_requests_total{method="GET",route="refused",status="403"}'] == 1
-    assert "secret" not in text.lower()
+
+@pytest.mark.parametrize("job", ["notify", "tidy", "canary"])
+def test_trouble_of_a_job_that_watches_nothing_is_no_reason_to_stop(tmp_path: Path, job: str) -> None:
+    assert red(look(tmp_path, nothing, "/health/ready", **pulse({job: "timeout"}))) == set()
 
 
 class _Counted:
@@ -252,3 +197,8 @@ def test_a_probe_each_second_goes_through_whole_tables_every_few_seconds_only(tm
 async def outbox(client: Any) -> str:
     checks = (await client.get("/health/ready")).json()["checks"]
     return next(str(check["detail"]) for check in checks if check["name"] == "outbox")
+
+
+@pytest.mark.parametrize(("age", "status"), [(0.5, 200), (59.0, 200), (61.0, 503)])
+def test_a_pipeline_that_hangs_is_what_a_start_over_helps_against(tmp_path: Path, age: float, status: int) -> None:
+    assert look(tmp_path, nothing, "/health/live", **pulse({"beat": "disk_full"}, age)).status_code == status

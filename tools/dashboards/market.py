@@ -58,7 +58,7 @@ def _now() -> list[Panel]:
         number(
             "Alerts kept",
             "Alerts that the store keeps; old ones are forgotten as `[keep]` says.",
-            Ask("sum(cryptowatcher_alerts_total{@})"),
+            Ask("sum(cryptowatcher_alerts_kept{@})"),
             span=6,
         ),
         rows(

@@ -12,9 +12,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from queue import SimpleQueue
 from threading import Thread
+from time import perf_counter
 from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
+
+from cryptowatcher.errors import Unavailable
 
 T = TypeVar("T")
 C = TypeVar("C")
@@ -71,6 +74,22 @@ class Session(Protocol[C_co]):
     def translate(self, error: BaseException, *, committing: bool) -> BaseException:
         """What the caller is told: Unavailable when nothing was done and it may be tried again,
         UnknownOutcome when the process must end, else the error itself."""
+        ...
+
+
+class CommitMeter(Protocol):
+    """Is told what the thread that writes a file does. Called from that thread; never blocks or raises."""
+
+    def committed(self, seconds: float) -> None:
+        """A transaction is durable, so long after it began."""
+        ...
+
+    def failed(self, reason: str) -> None:
+        """A job was not done for now; the stable word of its Unavailable."""
+        ...
+
+    def queue(self, length: Callable[[], int]) -> None:
+        """Once, before the first job: how many wait can be asked here, from any thread."""
         ...
 
 
@@ -174,20 +193,40 @@ class _Job(Generic[C]):
             self.future.set_exception(self.error)
 
 
+class _Unmetered:
+    """Nobody wants to know."""
+
+    def committed(self, seconds: float) -> None:
+        pass
+
+    def failed(self, reason: str) -> None:
+        pass
+
+    def queue(self, length: Callable[[], int]) -> None:
+        pass
+
+
 class Threaded:
     """Runs jobs in a thread of its own. All jobs that wait become one transaction: under load, one sync of the
     disk serves many callers. A job that raises is undone alone.
 
     fatal: called with an UnknownOutcome, in the thread; by default it ends the process. If it returns (in a
     test), every caller gets the UnknownOutcome, now and later.
+    meter: is told what transactions take, which jobs fail for now, and how many wait
     """
 
     def __init__(
-        self, name: str, *, fatal: Callable[[BaseException], None] = end_process, largest_group: int = 256
+        self,
+        name: str,
+        *,
+        fatal: Callable[[BaseException], None] = end_process,
+        largest_group: int = 256,
+        meter: CommitMeter | None = None,
     ) -> None:
         self.name = name
         self.fatal = fatal
         self.largest_group = largest_group
+        self.meter = meter or _Unmetered()
 
     @asynccontextmanager
     async def open(self, connect: Callable[[], Session[C]]) -> AsyncIterator[Runner[C]]:
@@ -206,6 +245,7 @@ class _InThread(Generic[C]):
         self._queue: SimpleQueue[_Job[C] | None] = SimpleQueue()
         self._lost: BaseException | None = None
         self._closed = False
+        way.meter.queue(self._queue.qsize)
 
     async def __call__(self, fn: Callable[[C], T], then: Callable[[T], None] | None = None) -> T:
         if self._closed:
@@ -264,7 +304,7 @@ class _InThread(Generic[C]):
         return group, False
 
     def _run(self, session: Session[C], group: list[_Job[C]]) -> None:
-        committing = False
+        committing, began = False, perf_counter()
         try:
             handle = session.begin()
             for job in group:
@@ -277,6 +317,11 @@ class _InThread(Generic[C]):
             if isinstance(told, UnknownOutcome):
                 self._lost = told
                 self._way.fatal(told)
+        else:
+            self._way.meter.committed(perf_counter() - began)
+        for job in group:
+            if isinstance(job.error, Unavailable):
+                self._way.meter.failed(job.error.reason)
 
     def _run_one(self, session: Session[C], handle: C, job: _Job[C], *, alone: bool) -> None:
         if alone:  # undoing it is undoing the transaction

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Generic, TypeVar
+from urllib.parse import quote
 
 import apsw
 import structlog
 
-from cryptowatcher.adapters.runner import UnknownOutcome, end_process
+from cryptowatcher.adapters.runner import UnknownOutcome
 from cryptowatcher.errors import ConfigError, Unavailable
 
 C = TypeVar("C")
@@ -24,6 +27,8 @@ BUSY_MS = 5_000
 _PAGE = 4096
 _LARGEST_WAL = 64 * 1024 * 1024
 _CHECKPOINT_EVERY = 1.5
+_COPY_PAGES = 1024
+_WRITING = (apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_TRUNCATE)
 
 log = structlog.get_logger()
 
@@ -74,9 +79,117 @@ def explained(path: Path) -> Iterator[None]:
         raise ConfigError(f"{path} cannot be opened: {error}", hint=check) from error
     except apsw.BusyError as error:
         raise Unavailable(f"{path} is busy", reason="busy") from error
-    except (apsw.FullError, apsw.IOError) as error:
-        check = "check the disk: is it full, or failing?"
-        raise ConfigError(f"{path} cannot be read or written: {error}", hint=check) from error
+    except apsw.FullError as error:
+        raise Unavailable(f"{path}: the disk is full", reason="disk_full") from error
+    except apsw.IOError as error:
+        raise Unavailable(f"{path}: the disk fails: {_words(error)}", reason="disk_error") from error
+
+
+def look_into(path: Path, *, still: bool = False) -> apsw.Connection:
+    """A connection that only reads, beside whoever writes. It makes no file and changes none, whatever they are.
+
+    still: nobody else uses the file, and there is nothing beside it that belongs to it (a copy)
+
+    ConfigError when it is no database or cannot be opened.
+    """
+    require_sqlite()
+    with explained(path):
+        if still:
+            name = f"file:{quote(str(path.absolute()))}?immutable=1"
+            db = apsw.Connection(name, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+        else:
+            # Not read-only: that would leave -wal and -shm files behind where nobody else has the file open.
+            db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        try:
+            db.set_busy_timeout(BUSY_MS)
+            db.pragma("query_only", True)
+            db.execute("SELECT count(*) FROM sqlite_master").fetchall()
+        except BaseException:
+            db.close()
+            raise
+    return db
+
+
+def copy_file(path: Path, target: Path, progress: Callable[[int, int], None] = lambda done, of: None) -> None:
+    """A copy of the database as it is when this begins, while others write to it; on the disk when it returns.
+
+    One read transaction is held over all steps, so that commits of others never make it begin again. Each few
+    megabytes are synced at once: a large sync at the end would hold up everybody's commits.
+
+    progress: told how many bytes of how many are copied
+    """
+    source = look_into(path)
+    try:
+        with explained(path), _written(target):
+            copy = apsw.Connection(str(target))
+            try:
+                copy.pragma("synchronous", "off")  # we sync it ourselves
+                _copy_pages(source, copy, target, progress)
+            finally:
+                copy.close()
+    finally:
+        source.close()
+
+
+@contextmanager
+def _written(target: Path) -> Iterator[None]:
+    """Errors that can only be those of the file that is written to, beside one that is read."""
+    try:
+        yield
+    except (apsw.FullError, apsw.CantOpenError, apsw.PermissionsError, apsw.ReadOnlyError, apsw.IOError) as error:
+        if isinstance(error, apsw.IOError) and _extended(error) not in _WRITING:
+            raise
+        hint = "is there room, and may this user write there?"
+        raise ConfigError(f"{target} cannot be written: {_words(error)}", hint=hint) from error
+
+
+def _copy_pages(
+    source: apsw.Connection, copy: apsw.Connection, target: Path, progress: Callable[[int, int], None]
+) -> None:
+    source.execute("BEGIN")
+    source.execute("SELECT count(*) FROM sqlite_master").fetchall()
+    # Closed after SQLite is done with the file: closing any descriptor of it drops this process's locks on it.
+    file = os.open(target, os.O_RDWR)
+    try:
+        with copy.backup("main", source, "main") as backup:
+            while not backup.done:
+                backup.step(_COPY_PAGES)
+                os.fsync(file)
+                progress((backup.page_count - backup.remaining) * _PAGE, backup.page_count * _PAGE)
+        source.execute("COMMIT")
+        copy.close()
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def faults(db: apsw.Connection, *, thorough: bool = False) -> list[str]:
+    """What SQLite finds wrong with a file, at most three sentences; empty when it is sound.
+
+    thorough: also compare indexes with tables, which reads everything twice
+    """
+    try:
+        rows = db.execute(f"PRAGMA {'integrity_check' if thorough else 'quick_check'}(3)").fetchall()
+    except (apsw.CorruptError, apsw.NotADBError, apsw.IOError) as error:
+        return [str(error)]
+    return [str(row[0]) for row in rows if row[0] != "ok"]
+
+
+def fold_wal(path: Path) -> bool:
+    """Make the file whole without the ones beside it. False when another process has it open.
+
+    Raises what `look_into` does; a damaged file stays as it is.
+    """
+    db = look_into(path)
+    with explained(path):
+        try:
+            db.set_busy_timeout(500)
+            db.pragma("query_only", False)
+            return bool(db.pragma("journal_mode", "delete") == "delete")
+        except (apsw.BusyError, apsw.LockedError):
+            return False
+        finally:
+            db.close()
 
 
 class SqliteSession(Generic[C]):
@@ -126,16 +239,23 @@ class SqliteSession(Generic[C]):
     def translate(self, error: BaseException, *, committing: bool) -> BaseException:
         cause = _sqlite_error(error)
         path = self._db.filename
-        if isinstance(cause, apsw.FullError):
+        if isinstance(cause, apsw.FullError) or self._may_not_grow(cause):
             return Unavailable(f"{path}: the disk is full", reason="disk_full")
         if isinstance(cause, apsw.BusyError):
             return Unavailable(f"{path}: another process holds it", reason="busy")
         if isinstance(cause, (apsw.CorruptError, apsw.NotADBError)):
             hint = "stop, and restore it from a backup"
             return ConfigError(f"{path} is damaged: {cause}", hint=hint)
-        if isinstance(cause, apsw.IOError) or (committing and not isinstance(cause, apsw.ConstraintError)):
-            return UnknownOutcome(f"{path}: {error!r}")
+        if committing and not isinstance(cause, apsw.ConstraintError):
+            return UnknownOutcome(f"{path}: {_words(cause) if cause else repr(error)}")
+        if isinstance(cause, apsw.IOError):  # nothing was committed, and what was begun is rolled back
+            return Unavailable(f"{path}: the disk fails: {_words(cause)}", reason="disk_error")
         return error
+
+    def _may_not_grow(self, cause: apsw.Error | None) -> bool:
+        """A quota or a limit on the size of files is a full disk too, though SQLite tells only ENOSPC apart: the
+        write that failed was not the commit's last, so the commit surely did not happen."""
+        return _extended(cause) == apsw.SQLITE_IOERR_WRITE and self._db.system_errno in (errno.EFBIG, errno.EDQUOT)
 
 
 def _sqlite_error(error: BaseException | None) -> apsw.Error | None:
@@ -145,10 +265,22 @@ def _sqlite_error(error: BaseException | None) -> apsw.Error | None:
     return error
 
 
+def _words(error: apsw.Error) -> str:
+    """Of all that went wrong with reading or writing, what."""
+    name = apsw.mapping_extended_result_codes.get(_extended(error), type(error).__name__)
+    return f"{name} {error}".strip()
+
+
+def _extended(error: apsw.Error | None) -> int:
+    """SQLite's extended result code; 0 where there is none."""
+    return int(getattr(error, "extendedresult", 0))
+
+
 class _Checkpointer:
     """Copies the WAL back into the file, so that commits never pay for it.
 
     Passive checkpoints let the WAL be overwritten from its start, which syncs in half the time of one that grows.
+    One that fails is tried again: what it did not finish still stands in the WAL.
     """
 
     def __init__(self, path: Path) -> None:
@@ -161,19 +293,23 @@ class _Checkpointer:
         self._stop.set()
 
     def _main(self) -> None:
-        db = connect(self._path)
+        db: apsw.Connection | None = None
+        while not self._stop.wait(_CHECKPOINT_EVERY):
+            db = db or self._connect()
+            self._note(db is not None and _checkpoint(db))
+        if db is not None:
+            _truncate(db)
+            db.close()
+
+    def _connect(self) -> apsw.Connection | None:
+        """None when the disk has no room for it now, or fails."""
+        try:
+            db = connect(self._path)
+        except (ConfigError, Unavailable):
+            return None
         # Never wait for a reader: a checkpoint that truncates holds up every writer while it waits.
         db.set_busy_timeout(0)
-        # A connection that has read nothing yet checkpoints nothing, and does not say so.
-        db.execute("SELECT count(*) FROM sqlite_master").fetchall()
-        try:
-            while not self._stop.wait(_CHECKPOINT_EVERY):
-                self._note(_checkpoint(db))
-            _truncate(db)
-        except apsw.IOError as error:
-            end_process(error)
-        finally:
-            db.close()
+        return db
 
     def _note(self, ok: bool) -> None:
         if ok != self._ok:
@@ -184,10 +320,10 @@ class _Checkpointer:
 def _checkpoint(db: apsw.Connection) -> bool:
     """Whether it could be done, as far as readers let it."""
     try:
+        # A connection that has read nothing yet checkpoints nothing, and does not say so.
+        db.execute("SELECT count(*) FROM sqlite_master").fetchall()
         frames, _ = db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-    except apsw.IOError:
-        raise
-    except apsw.Error:  # busy, locked, full …: the next one may get through, and nothing is lost meanwhile
+    except apsw.Error:  # busy, full, failing …: the next one may get through, and nothing is lost meanwhile
         return False
     if frames * _PAGE > _LARGEST_WAL:
         _truncate(db)
@@ -196,7 +332,7 @@ def _checkpoint(db: apsw.Connection) -> bool:
 
 def _truncate(db: apsw.Connection) -> None:
     """Make the WAL empty, unless someone still reads from it."""
-    with suppress(apsw.BusyError, apsw.LockedError, apsw.FullError):
+    with suppress(apsw.Error):
         db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 

@@ -63,7 +63,7 @@ def check(
 
 def settings_of(found: Resolved, secrets: SecretReader) -> Iterator[Setting]:
     """Every setting in the order of the configuration."""
-    for name in ("data_dir", "web", "sources", "channels", "rules", "store", "log"):
+    for name in ("data_dir", "web", "sources", "channels", "rules", "store", "log", "keep", "canary", "traces"):
         value = getattr(found.config, name)
         for path, leaf in _leaves(value, name):
             yield Setting(path, _shown(path, leaf, secrets), found.origin(path))
@@ -111,7 +111,7 @@ def _shown(path: str, value: Any, secrets: SecretReader) -> Any:
     if path.endswith("_variable"):
         secrets(file=None, variable=value, where=path)
         return f"set (from variable {value})"
-    return without_secrets(value, channel=path.startswith("channels[")) if "://" in value else value
+    return without_secrets(value, channel=path.startswith(("channels[", "canary."))) if "://" in value else value
 
 
 def without_secrets(url: str, *, channel: bool) -> str:

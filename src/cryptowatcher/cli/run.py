@@ -37,7 +37,10 @@ def run(config_file: ConfigFile = None, data_dir: DataDir = None) -> None:
     page.start()
     config = settings(config_file, data_dir)
     service = Service(os.environ)
+    from cryptowatcher.backup.restore import finish_restore  # by now the page loads its own code
+
     with only_instance(config.data_dir), listening(config.web.host, config.web.port, os.environ) as door:
+        finish_restore(config.data_dir)
         note(greeting(config, door.port))
 
         async def work(stop: asyncio.Event) -> None:

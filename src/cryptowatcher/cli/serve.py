@@ -12,6 +12,7 @@ import typer
 from cryptowatcher.cli.options import ConfigFile, DataDir, new_app, settings
 from cryptowatcher.cli.process import ASKED, until_stopped
 from cryptowatcher.config import Config
+from cryptowatcher.errors import ConfigError
 from cryptowatcher.listening import Listening, listening
 from cryptowatcher.supervise import Parent
 
@@ -31,7 +32,12 @@ def serve(
 ) -> None:
     """Only the page and the API, over the data of a watcher."""
     if not beside_pipeline:
+        from cryptowatcher.backup.restore import is_restoring
+
         config = settings(config_file, data_dir)
+        if is_restoring(config.data_dir):
+            hint = "`cryptowatcher run` ends it, and so does another `cryptowatcher restore`"
+            raise ConfigError("a restore was cut short", where=str(config.data_dir), hint=hint)
         with listening(config.web.host, config.web.port, os.environ) as door:
             _serve(config, door)
         return

@@ -18,8 +18,11 @@ from typing import Annotated, Any, Literal, Protocol, Union
 import msgspec
 
 from cryptowatcher import plugins
+from cryptowatcher.adapters.traces import TracesConfig
+from cryptowatcher.config.canary import Canary
 from cryptowatcher.config.decode import Place, check_keys, convert, tag_of
 from cryptowatcher.config.environment import apply_environment
+from cryptowatcher.config.keep import Keep
 from cryptowatcher.config.secrets import SecretReader
 from cryptowatcher.domain.deliveries import ChannelPolicy
 from cryptowatcher.domain.rules.language import check_spec
@@ -50,11 +53,13 @@ class Web(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     host:  address to listen on; 127.0.0.1 is this machine only
     port:  port to listen on; 0 takes a free one
     hosts: further names under which the page may be asked for (the Host header), for example behind a proxy
+    price_metrics: pairs whose prices /metrics tells to Prometheus, the largest by market cap
     """
 
     host: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000
     hosts: tuple[str, ...] = ()
+    price_metrics: Annotated[int, msgspec.Meta(ge=0, le=500)] = 20
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -101,6 +106,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rules: tuple[RuleSpec, ...] = ()
     store: Any
     log: Log = Log()
+    keep: Keep = Keep()
+    canary: Canary = Canary()
+    traces: TracesConfig = TracesConfig()
 
     def secret_reader(self, environ: Mapping[str, str]) -> SecretReader:
         """Reads the secrets this configuration names; files are relative to the configuration's folder."""
@@ -167,6 +175,9 @@ def schema() -> dict[str, Any]:
         "rules": tuple[RuleSpec, ...],
         "store": _any_of("stores"),
         "log": Log,
+        "keep": Keep,
+        "canary": Canary,
+        "traces": TracesConfig,
     }
 
 
@@ -205,6 +216,8 @@ def _check_names(config: Config, place: Place) -> None:
         seen: dict[str, int] = {}
         for number, item in enumerate(getattr(config, family)):
             name = name_of(item)
+            if family != "rules":
+                config.canary.check_name(name, where=place.at(f"{family}[{number}].name").where)
             if name in seen:
                 where = place.at(f"{family}[{number}].name").where
                 message = f"{name!r} is already the name of {family}[{seen[name]}]"

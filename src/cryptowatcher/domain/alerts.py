@@ -14,7 +14,12 @@ AlertKind = Literal["edge", "gap", "already"]
 def alert_id(*, rule: str, version: int, pair: str, kind: AlertKind, event_time: int) -> str:
     """The same event always has the same id, and ids sort by time: 11 hex digits of epoch ms, 20 of a hash."""
     content = "\x1f".join((rule, str(version), pair, kind, str(event_time))).encode()
-    return f"{event_time:011x}-{hashlib.blake2b(content, digest_size=10).hexdigest()}"
+    return f"{first_id_at(event_time)}-{hashlib.blake2b(content, digest_size=10).hexdigest()}"
+
+
+def first_id_at(event_time: int) -> str:
+    """A text that sorts before the ids of all alerts from then on, and after those before."""
+    return f"{event_time:011x}"
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,12 +17,17 @@ from cryptowatcher.errors import ConfigError
 ALL = "all"
 """In a rule's list of pairs: every pair that is watched, now and later."""
 
+CANARY = "cryptowatcher/canary"
+"""The watcher's own pair (domain/canary.py). It is not among `all`, and people cannot name it."""
+
 _TABLES = 64
 _PAIR = re.compile(r"[^\s/\x00-\x1f]{1,128}/[a-z0-9-]{1,32}")
 
 
 def check_pair(text: str, *, where: str = "") -> str:
     """The pair as it is written, or a ConfigError that says how one is written."""
+    if text == CANARY:
+        raise ConfigError(f"{text} is not for rules: it is the watcher's own", where=where)
     if _PAIR.fullmatch(text):
         return text
     hint = "write asset/currency with a CoinGecko id, for example bitcoin/usd"
@@ -57,6 +62,10 @@ class Universe:
             column = self._column[pair] = len(self.names)
             self.names.append(pair)
         return column
+
+    def everyones(self, first: int = 0) -> list[int]:
+        """The columns from `first` on that rules on `all` pairs cover."""
+        return [col for col in range(first, len(self.names)) if self.names[col] != CANARY]
 
     def columns(self, pairs: tuple[str, ...]) -> NDArray[np.int64]:
         """The columns of a table of names. The same tables come again and again, so the newest are kept."""

@@ -46,7 +46,7 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     """What the pipeline tells the page's process about itself, once a second.
 
     at:       epoch ms
-    metrics:  its own metrics in Prometheus' text format
+    metrics:  its own metrics in Prometheus' text format; as they were told before when empty
     troubles: job → stable word for why it cannot go on now
     """
 

@@ -16,6 +16,7 @@ from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.candles import Candle
 from cryptowatcher.domain.checkpoints import decode, encode
 from cryptowatcher.domain.folding import CandleFold, FoldState
+from cryptowatcher.domain.pairs import CANARY
 from cryptowatcher.domain.records import Record, Ticks, Verdict
 from cryptowatcher.domain.rules.engine import Engine, EngineState
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, RuleChange, TakeUp
@@ -99,7 +100,7 @@ class Watcher:
     def _step(self, instant: TickBatch, *, seq: int, at: int) -> None:
         alerts, counted, cols = self.engine.step(instant, seq=seq, at=at)
         self._alerts += alerts
-        if self._candles is None or not len(cols):
+        if self._candles is None or not len(cols) or counted.pairs == (CANARY,):
             return
         self._closed += self._candles.fold(cols, counted, self.engine.universe.names)
         self._note_prices(counted, cols, seq)

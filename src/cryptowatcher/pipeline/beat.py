@@ -10,6 +10,7 @@ import asyncio
 import structlog
 
 from cryptowatcher.domain.records import Beat, Body, ClockStep, Draft
+from cryptowatcher.pipeline.meters import Meters
 from cryptowatcher.ports import Clock, Journal
 
 BEAT_EVERY = 1.0
@@ -23,8 +24,11 @@ log = structlog.get_logger()
 class Beater:
     """Appends a beat whenever `every` seconds passed without a record."""
 
-    def __init__(self, journal: Journal, clock: Clock, *, every: float = BEAT_EVERY) -> None:
+    def __init__(
+        self, journal: Journal, clock: Clock, *, every: float = BEAT_EVERY, meters: Meters | None = None
+    ) -> None:
         self._every = every
+        self._meters = meters or Meters()
         self._journal = journal
         self._clock = clock
 
@@ -40,6 +44,7 @@ class Beater:
             bodies: list[Body] = [ClockStep(step)] if abs(step) > STEP_MS else []
             if bodies:
                 log.warning("the wall clock jumped", step_ms=step)
+                self._meters.clock_stepped()
             if await self._journal.head() == head and not bodies:
                 bodies = [Beat()]
             for body in bodies:

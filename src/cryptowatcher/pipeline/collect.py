@@ -16,8 +16,9 @@ from cryptowatcher.domain.sight import Sight, with_budget
 from cryptowatcher.domain.status import SourceStatus
 from cryptowatcher.domain.ticks import TickBatch
 from cryptowatcher.errors import Refused, Unavailable
+from cryptowatcher.pipeline.meters import Meters
 from cryptowatcher.pipeline.pacing import Pacer
-from cryptowatcher.ports import Clock, Journal, Observations, Source, Store, Trimmed
+from cryptowatcher.ports import Answer, Clock, Journal, Observations, Source, Store, Traces, Trimmed
 
 MEMORY_MS = 3_600_000
 """How far back the guard reads the journal at start; it is there that held prices stand."""
@@ -30,12 +31,25 @@ log = structlog.get_logger()
 class Collector:
     """One source. `run` and `report` go on until cancelled."""
 
-    def __init__(self, source: Source, journal: Journal, store: Store, pacer: Pacer, clock: Clock) -> None:
+    def __init__(
+        self,
+        source: Source,
+        journal: Journal,
+        store: Store,
+        pacer: Pacer,
+        clock: Clock,
+        *,
+        meters: Meters | None = None,
+        traces: Traces | None = None,
+    ) -> None:
         self._source = source
         self._journal = journal
         self._store = store
         self._pacer = pacer
         self._clock = clock
+        self._meters = meters or Meters()
+        self._meters.expect_source(source.name)
+        self._traces = traces
         self._judge = Judge()
         self._sight = Sight(source.name, valid_for=source.pace.valid_for, now=clock.now())
         self._writer = f"collect:{source.name}"
@@ -101,7 +115,7 @@ class Collector:
             # What is said of this call can be found again by the records it leads to, and their alerts.
             bind_contextvars(call=f"{self._writer}#{self._number + 1}")
             try:
-                observations = await self._source.fetch(page)
+                observations = await self._ask(page)
             except (Unavailable, Refused) as error:
                 await self._pacer.failed(error)
                 self._sight.failed(error.reason, str(error))
@@ -110,14 +124,34 @@ class Collector:
             await self._pacer.answered(ok=accepted)
         self._sight.round_over(self._clock.now())
 
+    async def _ask(self, page: int) -> Observations:
+        name, began, at = self._source.name, self._clock.monotonic(), self._clock.now()
+        try:
+            observations = await self._source.fetch(page)
+        except (Unavailable, Refused) as error:
+            self._meters.asked(name, error.reason, self._clock.monotonic() - began)
+            raise
+        self._meters.asked(name, "ok", self._clock.monotonic() - began)
+        if self._traces:
+            answer = Answer(name, observations.received_at)
+            self._traces.span("ask", answer, at, self._clock.now(), {"page": page}, root=True)
+        return observations
+
     async def _take(self, observations: Observations) -> bool:
         """Judge one answer and journal it. Whether anything in it could be used."""
         batch = as_batch(observations, self._source)
         judgement = self._judge.judge(batch)
+        began = self._clock.now()
         await self._append(judgement.bodies)
         seen = [name for body in judgement.bodies if isinstance(body, Ticks) for name in body.batch.names()]
         unseen = [*observations.unseen, *judgement.rejected, *_held_pairs(judgement.bodies)]
-        self._sight.saw(seen, unseen, held=self._judge.held, now=self._clock.now())
+        now = self._clock.now()
+        self._meters.accepted(batch.source, judgement.accepted, (now - batch.received_at) / 1000)
+        self._meters.rejected(batch.source, (reason for _, reason in unseen))
+        if self._traces:
+            said = {"accepted": judgement.accepted, "rejected": len(unseen)}
+            self._traces.span("journal", Answer(batch.source, batch.received_at), began, now, said)
+        self._sight.saw(seen, unseen, held=self._judge.held, now=now)
         self._log_held(judgement)
         # An answer that only repeats what is known is a good answer.
         return bool(judgement.accepted or any(reason == "unchanged" for _, reason in judgement.rejected))

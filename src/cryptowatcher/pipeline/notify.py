@@ -25,6 +25,7 @@ from typing import Final
 import structlog
 
 from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.canary import SYSTEM_OWNER
 from cryptowatcher.domain.deliveries import (
     ChannelPolicy,
     Delivery,
@@ -38,7 +39,8 @@ from cryptowatcher.domain.deliveries import (
 from cryptowatcher.domain.intervals import show_duration
 from cryptowatcher.errors import Refused, Unavailable
 from cryptowatcher.pipeline.lanes import Claimed, Lane
-from cryptowatcher.ports import Channel, Clock, Store, Tx
+from cryptowatcher.pipeline.meters import REMOVED, Meters
+from cryptowatcher.ports import Answer, Channel, Clock, Store, Traces, Tx
 
 log = structlog.get_logger()
 
@@ -76,6 +78,7 @@ class Notifier:
 
     policies: how each channel may be used; a channel that is not named there gets the defaults
     grace:    seconds that sends in flight get to end after `run` is cancelled
+    meters:   are told what becomes of each send, and so are `traces`
     """
 
     def __init__(
@@ -88,12 +91,18 @@ class Notifier:
         holder: str,
         policies: Mapping[str, ChannelPolicy] | None = None,
         grace: float = 10.0,
+        meters: Meters | None = None,
+        traces: Traces | None = None,
     ) -> None:
         policies = policies or {}
         self._store = store
         self._lanes = {
             name: Lane(channel, policies.get(name, ChannelPolicy())) for name, channel in channels.items()
         }
+        self._meters = meters or Meters()
+        self._traces = traces
+        for name in self._lanes:
+            self._meters.expect_channel(name)
         self._clock = clock
         self._random = random
         self._holder = holder
@@ -222,6 +231,7 @@ class Notifier:
             self._in_hand.add(delivery.id)
             if is_too_old(delivery, now=now, policy=lane.policy.retry):
                 age = show_duration(lane.policy.retry.give_up_after)
+                self._meters.given_up(lane.channel.name, "too_old")
                 self._record(give_up(delivery, f"not accepted within {age}: {delivery.last_error}", now=now))
             else:
                 lane.waiting.append(Claimed(delivery, alert, sure_until))
@@ -230,6 +240,7 @@ class Notifier:
         """Gives up deliveries whose channel is not configured (any more)."""
         for delivery, _ in rows:
             reason = f"channel removed: there is no channel {delivery.channel!r} in the configuration"
+            self._meters.given_up(REMOVED, "channel_removed")
             self._record(give_up(delivery, reason, now=self._now()))
         for name in sorted({delivery.channel for delivery, _ in rows}):
             log.warning("channel_removed", channel=name, given_up=sum(d.channel == name for d, _ in rows))
@@ -247,15 +258,37 @@ class Notifier:
             task.add_done_callback(self._sends.discard)
 
     async def _send(self, lane: Lane, claimed: Claimed, group: asyncio.TaskGroup) -> None:
-        result = await self._attempt(lane, claimed)
+        began, at = self._clock.monotonic(), self._clock.now()
+        result, outcome = await self._attempt(lane, claimed)
+        self._count(claimed, result, outcome, self._clock.monotonic() - began)
+        self._trace(claimed, result, outcome, at)
         lane.ended(claimed)
         self._record(result)
         self._start_sends(lane, group)
         if lane.hungry:
             self.wake()
 
-    async def _attempt(self, lane: Lane, claimed: Claimed) -> Delivery:
-        """One call, and what it makes of the delivery."""
+    def _count(self, claimed: Claimed, result: Delivery, outcome: str, seconds: float) -> None:
+        channel = result.channel
+        self._meters.attempted(channel, outcome, seconds)
+        if result.state == "given_up":
+            self._meters.given_up(channel, outcome)
+        if result.state == "sent" and result.attempts == 1 and not claimed.alert.late:
+            self._meters.reached(channel, (result.finished_at - claimed.alert.at) / 1000)
+
+    def _trace(self, claimed: Claimed, result: Delivery, outcome: str, began: int) -> None:
+        if self._traces:
+            answer = Answer(claimed.alert.source, claimed.alert.received_at)
+            said: dict[str, str | int | float] = {
+                "channel": result.channel,
+                "delivery": result.id,
+                "attempt": result.attempts,
+            }
+            error = "" if outcome == "sent" else outcome
+            self._traces.span("deliver", answer, began, self._clock.now(), said, error=error)
+
+    async def _attempt(self, lane: Lane, claimed: Claimed) -> tuple[Delivery, str]:
+        """One call: what it makes of the delivery, and `sent` or the stable word for why not."""
         deadline = asyncio.timeout(lane.policy.deadline)
         try:
             async with deadline:
@@ -265,17 +298,21 @@ class Notifier:
             log.warning(
                 "delivery_refused", channel=lane.channel.name, delivery=claimed.delivery.id, why=str(error)
             )
-            return after_refusal(claimed.delivery, f"{error.reason}: {error}", now=self._now())
+            refused = after_refusal(claimed.delivery, f"{error.reason}: {error}", now=self._now())
+            return refused, error.reason
         except Unavailable as error:
-            return self._failed(lane, claimed, error)
+            return self._failed(lane, claimed, error), error.reason
         except TimeoutError:
             if not deadline.expired():
                 raise  # the channel's own, which it should have translated
             words = f"no answer within {lane.policy.deadline:g} s"
-            return self._failed(lane, claimed, Unavailable(words, reason="timeout"))
+            return self._failed(lane, claimed, Unavailable(words, reason="timeout")), "timeout"
         self._answered(lane)
-        log.info("delivered", delivery=claimed.delivery.id, attempt=claimed.delivery.attempts + 1, receipt=receipt)
-        return after_success(claimed.delivery, now=self._now(), receipt=receipt)
+        if claimed.delivery.owner != SYSTEM_OWNER:  # each minute the same
+            log.info(
+                "delivered", delivery=claimed.delivery.id, attempt=claimed.delivery.attempts + 1, receipt=receipt
+            )
+        return after_success(claimed.delivery, now=self._now(), receipt=receipt), "sent"
 
     def _answered(self, lane: Lane, refused: str = "") -> None:
         if lane.tripped:

@@ -9,16 +9,19 @@ it; 5. wake notify. A crash before 4 repeats all, a crash after 4 nothing: ids c
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import structlog
 
 from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.canary import SYSTEM_OWNER
 from cryptowatcher.domain.deliveries import Delivery, delivery_id
-from cryptowatcher.domain.records import Draft, Gap, Record
+from cryptowatcher.domain.records import Draft, Gap, Record, Ticks, Verdict
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, RuleChange, TakeUp
 from cryptowatcher.domain.watcher import CHECKPOINT_SCHEMA, Watcher
-from cryptowatcher.ports import Clock, Cursor, Journal, Step, Store, Trimmed, Tx
+from cryptowatcher.pipeline.meters import Meters
+from cryptowatcher.ports import Answer, Clock, Cursor, Journal, Step, Store, Traces, Trimmed, Tx
 
 CHUNK = 256
 """Records stepped before a commit while catching up."""
@@ -39,6 +42,8 @@ class Watch:
         *,
         channels: Sequence[str],
         committed: Callable[[], None] = lambda: None,
+        meters: Meters | None = None,
+        traces: Traces | None = None,
     ) -> None:
         """`channels`: where alerts go whose rule names none. `committed`: called after deliveries were queued."""
         self._journal = journal
@@ -46,6 +51,8 @@ class Watch:
         self._clock = clock
         self._channels = tuple(channels)
         self._committed = committed
+        self._meters = meters or Meters()
+        self._traces = traces
         self._watcher = Watcher()
         self._epoch = 0
         self._ready = False  # recovered: what is stepped continues what was committed
@@ -155,14 +162,35 @@ class Watch:
         if not records:
             return False
         await self._look_for_changes()
+        began, at = self._clock.monotonic(), self._clock.now()
         for record in records:
             self._watcher.step(record)
+        self._meters.stepped(len(records), self._clock.monotonic() - began)
+        self._trace_steps(records, at)
         self._calls = {record.seq: f"{record.writer}#{record.number}" for record in records}
         last = records[-1]
         self._reached = Cursor(self._journal.id, last.seq, last.at)
         if self._watcher.urgent or self._clock.monotonic() - self._committed_at >= COMMIT_EVERY:
             await self._commit()
         return True
+
+    def _trace_steps(self, records: Sequence[Record], began: int) -> None:
+        if not self._traces:
+            return
+        now = self._clock.now()
+        for record in records:
+            if isinstance(record.body, Ticks | Verdict):
+                batch = record.body.batch
+                said = {"seq": record.seq, "rows": len(batch)}
+                self._traces.span("watch", Answer(batch.source, batch.received_at), began, now, said)
+
+    def _trace_alerts(self, alerts: Sequence[Alert], began: int) -> None:
+        """One span for all the alerts that an answer led to: a storm has a hundred thousand."""
+        if not self._traces:
+            return
+        now = self._clock.now()
+        for answer, count in Counter(Answer(alert.source, alert.received_at) for alert in alerts).items():
+            self._traces.span("alert", answer, began, now, {"alerts": count})
 
     async def _look_for_changes(self) -> None:
         after = self._last_change
@@ -188,11 +216,16 @@ class Watch:
         # From here the effects are out of the watcher. Should the commit fail, only the store knows how far it
         # came, and this watcher must not commit again: the next one begins from the store.
         self._uncertain = True
+        began = self._clock.now()
         await self._store.run(lambda tx: tx.commit_step(step, epoch=epoch, before=before))
         self._uncertain = False
         self._cursor = step.cursor
         self._committed_at = self._clock.monotonic()
+        self._meters.committed(alert.kind for alert in effects.alerts if alert.owner != SYSTEM_OWNER)
+        self._trace_alerts(effects.alerts, began)
         for alert in effects.alerts:
+            if alert.owner == SYSTEM_OWNER:  # each minute the same
+                continue
             call = self._calls.get(alert.seq, "")
             log.info("alert", alert=alert.id, rule=alert.rule_name, pair=alert.pair, seq=alert.seq, call=call)
         if deliveries:

@@ -8,8 +8,10 @@ import msgspec
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
+from cryptowatcher.domain.canary import NAME
 from cryptowatcher.domain.deliveries import DeliveryState
-from cryptowatcher.domain.status import SourceStatus
+from cryptowatcher.domain.rules.model import RuleState
+from cryptowatcher.domain.status import Price, Pulse, SourceStatus
 from cryptowatcher.errors import Unavailable
 from cryptowatcher.ports import Cursor, Journal, Store, Trimmed, Tx
 from cryptowatcher.web.deps import WebDeps
@@ -19,21 +21,26 @@ COUNTS_FOR = 5.0
 
 
 class JournalFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """`newest_at`: time of the newest record, epoch ms; None when there is none to read. `still_ms`: for how long
-    this process has not seen it grow; None when it does not follow it (yet)."""
+    """`newest_at`, `oldest_at`: times of the newest record and of the oldest that is kept, epoch ms; None when
+    there is none to read. `still_ms`: for how long this process has not seen it grow; None when it does not follow
+    it (yet)."""
 
     id: str
     head: int
     newest_at: int | None
+    oldest_at: int | None = None
     still_ms: int | None = None
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """What the store finds out only by going through whole tables. `observed_at`: epoch ms of each known price."""
+    """What the store finds out only by going through whole tables. `observed_at`: epoch ms of each known price.
+    `largest`: the newest prices of the largest pairs by market cap, Limits.price_metrics of them."""
 
     outbox: dict[DeliveryState, int]
     alerts: int
     observed_at: list[int]
+    largest: list[Price]
+    rules: dict[RuleState, int]
 
 
 class StoreFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,12 +54,18 @@ class StoreFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """A part that could not be read is None, and `errors` says why in one word each."""
+    """A part that could not be read is None, and `errors` says why in one word each.
+
+    pulse:     what the pipeline last said of itself; None where it never did
+    pulse_age: seconds since then
+    """
 
     now: int
     journal: JournalFacts | None
     store: StoreFacts | None
     errors: dict[str, str]
+    pulse: Pulse | None = None
+    pulse_age: float = 0.0
 
     @property
     def lag_records(self) -> int | None:
@@ -109,36 +122,49 @@ async def gather(deps: WebDeps, recent: RecentCounts) -> Facts:
         errors["journal"] = _word(error)
     try:
         async with asyncio.timeout(deps.limits.check_seconds):
-            store = await _store(deps.asked, recent)
+            store = await _store(deps.asked, recent, largest=deps.limits.price_metrics)
     except Exception as error:  # as above
         errors["store"] = _word(error)
-    return Facts(now=deps.clock.now(), journal=journal, store=store, errors=errors)
+    return Facts(
+        now=deps.clock.now(),
+        journal=journal,
+        store=store,
+        errors=errors,
+        pulse=deps.pulse(),
+        pulse_age=deps.pulse_age(),
+    )
 
 
 async def _journal(journal: Journal, recorded_at: float | None) -> JournalFacts:
     head = await journal.head()
-    newest_at = None
+    newest_at = oldest_at = None
     if head:
-        try:
-            newest = await journal.read(head - 1, 1)
-            newest_at = newest[-1].at if newest else None
-        except Trimmed:
-            pass  # everything up to the head was tidied away: its time is not known any more
+        newest_at = await _time_after(journal, head - 1)
+        oldest_at = await _time_after(journal, await journal.seek(0))
     still = None
     if recorded_at is not None:
         still = round((asyncio.get_running_loop().time() - recorded_at) * 1000)
-    return JournalFacts(id=journal.id, head=head, newest_at=newest_at, still_ms=still)
+    return JournalFacts(id=journal.id, head=head, newest_at=newest_at, oldest_at=oldest_at, still_ms=still)
 
 
-async def _store(store: Store, recent: RecentCounts) -> StoreFacts:
+async def _time_after(journal: Journal, position: int) -> int | None:
+    """Of the record after a position; None when that was tidied away, so that its time is not known any more."""
+    try:
+        records = await journal.read(position, 1)
+    except Trimmed:
+        return None
+    return records[0].at if records else None
+
+
+async def _store(store: Store, recent: RecentCounts, *, largest: int) -> StoreFacts:
     known, began = recent.known(), asyncio.get_running_loop().time()
 
     def read(tx: Tx) -> StoreFacts:
         return StoreFacts(
             cursor=tx.cursor(),
             sources=sorted(tx.source_statuses(), key=lambda status: status.source),
-            counts=known or _counts(tx),
-            next_due=tx.next_due(),
+            counts=known or _counts(tx, largest),
+            next_due=tx.next_due(skip=(NAME,)),
         )
 
     facts = await store.run(read)
@@ -147,11 +173,14 @@ async def _store(store: Store, recent: RecentCounts) -> StoreFacts:
     return facts
 
 
-def _counts(tx: Tx) -> Counts:
+def _counts(tx: Tx, largest: int) -> Counts:
+    prices = tx.prices()
     return Counts(
         outbox=tx.outbox_counts(),
         alerts=tx.alert_count(),
-        observed_at=[price.observed_at for price in tx.prices()],
+        observed_at=[price.observed_at for price in prices],
+        largest=[price for price in prices[:largest] if price.market_cap is not None],
+        rules=tx.rule_counts(),
     )
 
 

@@ -1,4 +1,4 @@
-"""/health/live: this process answers. /health/ready: the watcher watches, or which part does not."""
+"""/health/live: the program lives, page and pipeline. /health/ready: it watches, or which part does not."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ import msgspec
 from litestar import Response, get
 from litestar.openapi.datastructures import ResponseSpec
 
-from cryptowatcher.domain.status import SourceStatus
+from cryptowatcher.domain.status import Pulse, SourceStatus
 from cryptowatcher.web.deps import Deps, Limits
 from cryptowatcher.web.facts import Facts, Recent, gather
+
+_IN_WORDS = {
+    "disk_full": "the disk is full: free some space; nothing is lost, it goes on by itself",
+    "busy": "another process holds the file for too long: is one copying or checking it?",
+    "store_unreachable": "the database does not answer: is it running? it goes on by itself",
+}
+"""What a person can do about the reasons of the files; a reason that is not here stands for itself."""
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,9 +40,26 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     checks: list[Check]
 
 
-@get("/health/live", summary="This process answers", tags=["health"])
-async def live(deps: Deps) -> Health:
-    return Health(status="ok", version=deps.version, checks=[])
+@get(
+    "/health/live",
+    summary="The program lives: 200, or 503 when only a start over can help",
+    responses={503: ResponseSpec(Health, generate_examples=False, description="the pipeline hangs")},
+    tags=["health"],
+)
+async def live(deps: Deps) -> Response[Health]:
+    """A disk that is full or a source that is blind is not told here: a start over would not help."""
+    age = deps.pulse_age() if deps.pulse() else 0.0
+    if age <= deps.limits.hang_seconds:
+        return Response(Health(status="ok", version=deps.version, checks=[]))
+    hangs = Check(
+        name="pipeline",
+        ok=False,
+        detail="has said nothing for too long: it hangs",
+        value=age,
+        limit=deps.limits.hang_seconds,
+        unit="seconds",
+    )
+    return Response(Health(status="failing", version=deps.version, checks=[hangs]), status_code=503)
 
 
 @get(
@@ -53,6 +77,8 @@ async def ready(deps: Deps, recent: Recent) -> Response[Health]:
 
 def checks_of(facts: Facts, limits: Limits) -> Iterator[Check]:
     """Every check, red or green."""
+    if facts.pulse is not None:
+        yield _pipeline(facts, facts.pulse, limits)
     yield _store(facts)
     yield _journal(facts, limits)
     yield _watch(facts, limits)
@@ -62,6 +88,30 @@ def checks_of(facts: Facts, limits: Limits) -> Iterator[Check]:
         yield Check(name="sources", ok=False, detail="no source has reported yet")
     yield from (_source(status, facts.now) for status in facts.store.sources)
     yield _outbox(facts)
+
+
+def _pipeline(facts: Facts, pulse: Pulse, limits: Limits) -> Check:
+    """Red long before the journal's silence shows: what cannot be written is said each second."""
+    detail = "is there"
+    if facts.pulse_age > limits.pulse_seconds:
+        detail = "has not been heard of for too long: is its process running?"
+    elif troubles := [f"{job}: {_IN_WORDS.get(why, why)}" for job, why in _that_stop_it(facts, pulse)]:
+        detail = "; ".join(troubles)
+    return Check(
+        name="pipeline",
+        ok=detail == "is there",
+        detail=detail,
+        value=facts.pulse_age,
+        limit=limits.pulse_seconds,
+        unit="seconds",
+    )
+
+
+def _that_stop_it(facts: Facts, pulse: Pulse) -> list[tuple[str, str]]:
+    """Troubles of the jobs that write the journal or judge it. A message that cannot be sent, or an old record
+    that cannot be forgotten, must not take the watcher out of service."""
+    sources = {status.source for status in facts.store.sources} if facts.store else set()
+    return [(job, why) for job, why in pulse.troubles.items() if job in ("beat", "watch") or job in sources]
 
 
 def _store(facts: Facts) -> Check:

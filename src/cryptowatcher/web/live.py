@@ -13,6 +13,7 @@ import msgspec
 import structlog
 
 from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.pairs import CANARY
 from cryptowatcher.domain.records import Record, Ticks, Verdict
 from cryptowatcher.domain.status import Price
 from cryptowatcher.domain.ticks import TickBatch
@@ -246,7 +247,8 @@ def _prices_in(records: Iterable[Record]) -> Iterator[Price]:
         match record.body:
             case Ticks(batch) | Verdict(batch, True):
                 for row, pair in enumerate(batch.names()):
-                    yield _price(batch, row, pair, record.seq)
+                    if pair != CANARY:
+                        yield _price(batch, row, pair, record.seq)
             case _:
                 pass
 

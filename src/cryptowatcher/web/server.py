@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import resource
 import socket
+import sys
+import termios
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -17,6 +20,8 @@ from cryptowatcher.web.live import Hub
 GRACE_SECONDS = 5
 """For requests that are being answered when draining is over."""
 DRAIN_SECONDS = 2.0
+KEEP_ALIVE_SECONDS = 65
+"""Longer than programs keep idle connections: who closes first must not be us, just as a request is on the way."""
 _LAST_ANSWER = (b"connection", b"close")
 
 
@@ -39,15 +44,28 @@ class _Server(uvicorn.Server):
     async def drain(self, seconds: float) -> None:
         """Take no new connections (they wait in the kernel's queue for whoever holds the port too), and let those
         that are open have one more answer that tells them not to ask again here. A connection that is closed
-        while its request is on the way would be a failed request. Returns when all are gone or time is up."""
+        while its request is on the way would be a failed request. Those that stay silent are closed in the end."""
         for server in self.servers:
             server.close()
         self.config.encoded_headers.append(_LAST_ANSWER)
         self.server_state.default_headers = [*self.server_state.default_headers, _LAST_ANSWER]
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while self.server_state.connections:  # noqa: ASYNC110  uvicorn has no event for it
-                    await asyncio.sleep(0.02)
+        loop = asyncio.get_running_loop()
+        quiet_at = loop.time() + seconds
+        while (open_ := self.server_state.connections) and loop.time() < quiet_at + seconds:
+            if loop.time() > quiet_at and not any(map(_has_unread, open_)):
+                break
+            await asyncio.sleep(0.02)
+        for connection in list(open_):  # at once, before anything more comes in
+            connection.shutdown()
+
+
+def _has_unread(connection: Any) -> bool:
+    """Whether a request came in that this busy process has not read yet. `connection`: one of uvicorn's."""
+    sock = connection.transport.get_extra_info("socket")
+    if sock is None or sock.fileno() < 0:
+        return False
+    waiting = fcntl.ioctl(sock.fileno(), termios.FIONREAD, bytes(4))
+    return int.from_bytes(waiting, sys.byteorder) > 0
 
 
 async def serve(
@@ -72,6 +90,7 @@ async def serve(
         proxy_headers=False,
         backlog=BACKLOG,
         timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     server = _Server(config, started)
     async with asyncio.TaskGroup() as jobs:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import apsw
 
-from cryptowatcher.adapters.runner import Inline, Runner, Threaded, Way
+from cryptowatcher.adapters.runner import CommitMeter, Inline, Runner, Threaded, Way
 from cryptowatcher.adapters.sqlite_file import SqliteSession, checkpointed, connect, explained
 from cryptowatcher.domain.records import Draft, Held, Record, Ticks, Verdict
 from cryptowatcher.domain.wire import Damaged, decode_body, encode_body
@@ -26,11 +26,16 @@ from cryptowatcher.ports import Clock, Trimmed
 POLL = 0.1
 """Seconds after which a waiting reader looks for what other processes have appended."""
 
-_SCHEMA = 1
+SCHEMA = 1
 _READ_BYTES = 8 * 1024 * 1024
 _RECENT_RECORDS = 4096
 _RECENT_ROWS = 200_000
 _TRIM_AT_ONCE = 500
+_FIT_AT_ONCE = 20_000
+_ROW_BYTES = 32
+"""What a row takes beside its body, about."""
+_STANDS_STILL_MS = 2 * 3_600_000
+"""A journal whose time is ahead of the clock by no more than this waits for it."""
 
 _TABLES = """
 CREATE TABLE journal (one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL,
@@ -49,16 +54,18 @@ async def open_sqlite_journal(
     clock: Clock,
     inline: Inline | None = None,
     readonly: bool = False,
+    meter: CommitMeter | None = None,
     new_id: Callable[[], str] = lambda: secrets.token_hex(8),
 ) -> AsyncIterator[SqliteJournal]:
     """The journal in that file, made when it is not there.
 
     inline:   run on the loop, without threads and without looking for other processes (simulation)
     readonly: only follow what another process appends; Unavailable while there is no such file
+    meter:    is told what its writer does, when that has a thread
     """
     path = Path(path)
     _prepare(path, readonly=readonly, new_id=new_id)
-    writing: Way = inline or Threaded(f"write {path.name}")
+    writing: Way = inline or Threaded(f"write {path.name}", meter=meter)
     reading: Way = Inline() if inline else Threaded(f"read {path.name}")
     async with AsyncExitStack() as stack:
         read = await stack.enter_async_context(
@@ -91,7 +98,7 @@ class SqliteJournal:
         new_id: Callable[[], str],
     ) -> None:
         self._id, self._known_head = place
-        self._clock = clock
+        self._time = _Time(clock)
         self._read = read
         self._write = write
         self._poll = poll
@@ -105,7 +112,7 @@ class SqliteJournal:
 
     async def append(self, drafts: Sequence[Draft]) -> int:
         """Also raises ValueError for a body over the limit, and Unavailable when the disk is full."""
-        head, _ = await self._writer()(lambda db: _append(db, drafts, self._clock), self._appended)
+        head, _ = await self._writer()(lambda db: _append(db, drafts, self._time), self._appended)
         return head
 
     async def read(self, after: int, limit: int = 1000) -> Sequence[Record]:
@@ -135,15 +142,20 @@ class SqliteJournal:
     async def last_number(self, writer: str) -> int:
         return await self._read(lambda db: _last_number(db, writer))
 
-    async def trim(self, upto: int) -> None:
-        """In small transactions, so that appends go on."""
+    async def fit(self, size: int) -> int:
+        return await self._read(lambda db: _fit(db, size))
+
+    async def trim(self, upto: int) -> int:
+        """In small transactions, so that appends go on. The file does not become smaller: what was freed is used
+        for the records to come."""
         write = self._writer()
-        oldest = await self._read(_trimmed)
+        first = oldest = await self._read(_trimmed)
         upto = min(upto, await self.head())
         while oldest < upto:
             oldest = min(oldest + _TRIM_AT_ONCE, upto)
             await write(lambda db, end=oldest: _trim(db, end))  # type: ignore[misc]  # mypy: lambda default
             self._recent.forget(oldest)
+        return oldest - first
 
     async def renew(self) -> None:
         self._id = await self._writer()(lambda db: _renew(db, self._new_id()))
@@ -205,12 +217,34 @@ def _rows(record: Record) -> int:
             return 0
 
 
+class _Time:
+    """The journal's time. It never goes back; and it does not stand still for as long as a clock was ahead, or
+    what is measured by it (the age of a delivery) would be wrong for all that time."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._given = (0, 0.0)  # the last time that was given, and the steady clock then
+
+    def after(self, at: int) -> int:
+        """Of a record that follows one of time `at`."""
+        now, steady = self._clock.now(), self._clock.monotonic()
+        if at - now <= _STANDS_STILL_MS:
+            self._given = max(at, now), steady
+            return self._given[0]
+        last, since = self._given
+        if last != at:  # another process, or another life of this one, has written it
+            since = steady
+        passed = max(0, int((steady - since) * 1000))
+        self._given = at + passed, since + passed / 1000
+        return self._given[0]
+
+
 # --- inside a transaction --------------------------------------------------------------------------
 
 
-def _append(db: apsw.Connection, drafts: Sequence[Draft], clock: Clock) -> tuple[int, list[Record]]:
+def _append(db: apsw.Connection, drafts: Sequence[Draft], time: _Time) -> tuple[int, list[Record]]:
     head, at = _newest(db)
-    at = max(at, clock.now())
+    at = time.after(at)
     numbers: dict[str, int] = {}
     records, rows = [], []
     for draft in drafts:
@@ -295,6 +329,19 @@ def _trim(db: apsw.Connection, upto: int) -> None:
     db.execute("DELETE FROM records WHERE seq <= ?", (upto,))
 
 
+def _fit(db: apsw.Connection, size: int) -> int:
+    pages = db.pragma("page_count") - db.pragma("freelist_count")
+    excess = pages * db.pragma("page_size") - size
+    upto = 0
+    if excess <= 0:
+        return upto
+    for seq, length in db.execute("SELECT seq, length(body) FROM records ORDER BY seq LIMIT ?", (_FIT_AT_ONCE,)):
+        upto, excess = int(seq), excess - length - _ROW_BYTES
+        if excess <= 0:
+            break
+    return upto
+
+
 # --- opening ---------------------------------------------------------------------------------------
 
 
@@ -321,13 +368,13 @@ def _create(db: apsw.Connection, new_id: Callable[[], str]) -> None:
         if db.pragma("user_version") == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchall():
             db.execute(_TABLES)
             db.execute("INSERT INTO journal VALUES (1, ?, 0, 0)", (new_id(),))
-            db.pragma("user_version", _SCHEMA)
+            db.pragma("user_version", SCHEMA)
     db.execute("COMMIT")
 
 
 def _check(db: apsw.Connection, path: Path) -> None:
     version = db.pragma("user_version")
-    if version > _SCHEMA:
+    if version > SCHEMA:
         hint = "run that release, or a newer one"
         raise ConfigError(f"{path} was written by a newer release of cryptowatcher", hint=hint)
     tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}

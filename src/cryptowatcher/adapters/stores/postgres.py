@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from cryptowatcher.adapters.runner import Inline, Threaded, UnknownOutcome, Way
+from cryptowatcher.adapters.runner import CommitMeter, Inline, Threaded, UnknownOutcome, Way
 from cryptowatcher.adapters.stores.migrations import is_current, migrate
 from cryptowatcher.adapters.stores.transaction import SqlStore, Transaction
 from cryptowatcher.errors import ConfigError, Unavailable
@@ -32,11 +32,13 @@ class PostgresStoreConfig(
     url_file: str | None = None
     url_variable: str | None = None
 
-    def open(self, deps: Deps, *, readonly: bool = False) -> AbstractAsyncContextManager[SqlStore]:
+    def open(
+        self, deps: Deps, *, readonly: bool = False, meter: CommitMeter | None = None
+    ) -> AbstractAsyncContextManager[SqlStore]:
         url = self.url or deps.secret(file=self.url_file, variable=self.url_variable, where="store.url")
         if not url:
             raise ConfigError("no database is named", where="store", hint="set url, url_file or url_variable")
-        return open_postgres_store(url, readonly=readonly)
+        return open_postgres_store(url, readonly=readonly, meter=meter)
 
 
 SETTINGS = PostgresStoreConfig
@@ -44,14 +46,15 @@ SETTINGS = PostgresStoreConfig
 
 @asynccontextmanager
 async def open_postgres_store(
-    url: str, *, inline: Inline | None = None, readonly: bool = False
+    url: str, *, inline: Inline | None = None, readonly: bool = False, meter: CommitMeter | None = None
 ) -> AsyncIterator[SqlStore]:
     """The store in that database, made or brought up to date when need be.
 
-    ConfigError for a bad URL or a missing psycopg; Unavailable when the server does not answer.
+    ConfigError for a bad URL or a missing psycopg; Unavailable when the server does not answer. `meter` is told
+    what the thread does.
     """
     engine = _engine(url)
-    way: Way = inline or Threaded("store postgres")
+    way: Way = inline or Threaded("store postgres", meter=meter)
     try:
         async with way.open(lambda: _open_session(engine, readonly=readonly)) as runner:
             yield SqlStore(runner)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from cryptowatcher.adapters.stores.rows import Concern, alert_of
 from cryptowatcher.adapters.stores.tables import alerts, candles, deliveries, prices
 from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.canary import SYSTEM_OWNER
 from cryptowatcher.domain.candles import Candle
 from cryptowatcher.domain.deliveries import Delivery, DeliveryState
 from cryptowatcher.domain.status import Price
@@ -63,14 +64,17 @@ class Reads(Concern):
         return self._all(Delivery, asked)
 
     def outbox_counts(self) -> dict[DeliveryState, int]:
-        """All states, those without deliveries too."""
+        """All states, those without deliveries too; the watcher's own are not counted."""
         state = deliveries.c.state
-        rows = self._db.execute(sa.select(state, sa.func.count().label("n")).group_by(state))
+        asked = sa.select(state, sa.func.count().label("n")).where(deliveries.c.owner != SYSTEM_OWNER)
+        rows = self._db.execute(asked.group_by(state))
         counted = {row.state: row.n for row in rows}
         return {name: counted.get(name, 0) for name in get_args(DeliveryState)}
 
     def alert_count(self) -> int:
-        return int(self._db.execute(sa.select(sa.func.count()).select_from(alerts)).scalar_one())
+        """The watcher's own are not counted."""
+        counted = sa.select(sa.func.count()).select_from(alerts).where(alerts.c.owner != SYSTEM_OWNER)
+        return int(self._db.execute(counted).scalar_one())
 
 
 def _newest_first(

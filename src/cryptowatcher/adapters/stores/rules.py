@@ -9,15 +9,26 @@ import sqlalchemy as sa
 
 from cryptowatcher.adapters.stores.rows import Concern
 from cryptowatcher.adapters.stores.tables import CHANGES, counters, insert_into, or_replace, rule_changes, rules
-from cryptowatcher.domain.rules.model import Rule, RuleChange, RuleOrigin, RuleSpec, next_version, rule_id
+from cryptowatcher.domain.canary import SYSTEM_OWNER
+from cryptowatcher.domain.rules.model import (
+    Rule,
+    RuleChange,
+    RuleOrigin,
+    RuleSpec,
+    RuleState,
+    next_version,
+    rule_id,
+)
 
 
 class Rules(Concern):
     """See ports.RulesTx."""
 
     def rules(self, owner: str | None = None) -> list[Rule]:
+        """Without an owner those of all people: not the watcher's own."""
         asked = sa.select(rules).where(rules.c.spec.is_not(None)).order_by(rules.c.name, rules.c.owner)
-        rows = self._db.execute(asked if owner is None else asked.where(rules.c.owner == owner))
+        theirs = rules.c.owner != SYSTEM_OWNER if owner is None else rules.c.owner == owner
+        rows = self._db.execute(asked.where(theirs))
         return [_rule_of(row) for row in rows]
 
     def rule(self, owner: str, rule: str) -> Rule | None:
@@ -50,6 +61,13 @@ class Rules(Concern):
         self._put(found, None)
         self._append(number, found.id, owner, head=head, now=now, rule=None)
         return True
+
+    def rule_counts(self) -> dict[RuleState, int]:
+        paused = rules.c.paused
+        people = (rules.c.spec.is_not(None), rules.c.owner != SYSTEM_OWNER)
+        asked = sa.select(paused, sa.func.count().label("n")).where(*people).group_by(paused)
+        counted = {bool(row.paused): row.n for row in self._db.execute(asked)}
+        return {"active": counted.get(False, 0), "paused": counted.get(True, 0)}
 
     def _next_change(self) -> int:
         """Holds the row, so that changes become visible in the order of their numbers."""

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from cryptowatcher.adapters.stores.rows import Concern
 from cryptowatcher.adapters.stores.tables import budgets, insert_into, or_replace, source_statuses
+from cryptowatcher.domain import canary
 from cryptowatcher.domain.status import SourceStatus
 
 
@@ -17,7 +18,8 @@ class Sources(Concern):
 
     def source_statuses(self) -> list[SourceStatus]:
         """In order of name."""
-        rows = self._db.execute(sa.select(source_statuses.c.status).order_by(source_statuses.c.source))
+        people = sa.select(source_statuses.c.status).where(source_statuses.c.source != canary.NAME)
+        rows = self._db.execute(people.order_by(source_statuses.c.source))
         return [msgspec.json.decode(text, type=SourceStatus) for text in rows.scalars()]
 
     def save_source_status(self, status: SourceStatus) -> None:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from cryptowatcher.adapters import apsw_dbapi
-from cryptowatcher.adapters.runner import Inline, Threaded, Way
+from cryptowatcher.adapters.runner import CommitMeter, Inline, Threaded, Way
 from cryptowatcher.adapters.sqlite_file import BUSY_MS, SqliteSession, checkpointed, connect, explained
 from cryptowatcher.adapters.stores.migrations import is_current, migrate
 from cryptowatcher.adapters.stores.transaction import SqlStore, Transaction
@@ -27,8 +27,10 @@ class SqliteStoreConfig(
 
     file: str = "store.db"
 
-    def open(self, deps: Deps, *, readonly: bool = False) -> AbstractAsyncContextManager[SqlStore]:
-        return open_sqlite_store(deps.data_dir / self.file, readonly=readonly)
+    def open(
+        self, deps: Deps, *, readonly: bool = False, meter: CommitMeter | None = None
+    ) -> AbstractAsyncContextManager[SqlStore]:
+        return open_sqlite_store(deps.data_dir / self.file, readonly=readonly, meter=meter)
 
 
 SETTINGS = SqliteStoreConfig
@@ -36,16 +38,22 @@ SETTINGS = SqliteStoreConfig
 
 @asynccontextmanager
 async def open_sqlite_store(
-    path: Path, *, inline: Inline | None = None, readonly: bool = False, busy_ms: int = BUSY_MS
+    path: Path,
+    *,
+    inline: Inline | None = None,
+    readonly: bool = False,
+    busy_ms: int = BUSY_MS,
+    meter: CommitMeter | None = None,
 ) -> AsyncIterator[SqlStore]:
     """The store in that file, made or brought up to date when need be.
 
     inline:   run on the loop, without threads (simulation)
     busy_ms:  how long to wait for another process that writes
     readonly: transactions read a snapshot and never wait for a writer; Unavailable while there is no such file
+    meter:    is told what the thread does
     """
     path = Path(path)
-    way: Way = inline or Threaded(f"store {path.name}")
+    way: Way = inline or Threaded(f"store {path.name}", meter=meter)
     async with AsyncExitStack() as stack:
         runner = await stack.enter_async_context(
             way.open(lambda: _session(path, readonly=readonly, checkpoints=inline is not None, busy_ms=busy_ms))

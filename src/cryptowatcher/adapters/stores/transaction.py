@@ -10,13 +10,14 @@ from cryptowatcher.adapters.stores.outbox import Outbox
 from cryptowatcher.adapters.stores.reads import Reads
 from cryptowatcher.adapters.stores.rules import Rules
 from cryptowatcher.adapters.stores.sources import Sources
+from cryptowatcher.adapters.stores.tidy import Tidy
 from cryptowatcher.adapters.stores.watch import Watch
 from cryptowatcher.ports import Tx
 
 T = TypeVar("T")
 
 
-class Transaction(Watch, Outbox, Rules, Sources, Reads):
+class Transaction(Watch, Outbox, Rules, Sources, Tidy, Reads):
     """All queries, on the transaction that stands open on the connection."""
 
 

@@ -93,9 +93,6 @@ class Watch(Concern):
         row = self._db.execute(asked.order_by(c.seq.desc()).limit(1)).one_or_none()
         return (Cursor(row.journal, row.seq, row.at), bytes(row.state)) if row else None
 
-    def trim_candles(self, interval: int, before: int) -> int:
-        return self._db.execute(_TRIM_CANDLES, {"interval": interval, "before": before}).rowcount
-
     def _check_epoch(self, epoch: int) -> None:
         # The lock (PostgreSQL) keeps a new holder from taking over before this transaction has ended.
         current = sa.select(counters.c.value).where(counters.c.name == f"epoch {ROLE}").with_for_update(read=True)
@@ -118,16 +115,3 @@ class Watch(Concern):
         gone = (lifecycle.c.rule == sa.bindparam("r"), lifecycle.c.pair == sa.bindparam("p"))
         if keys:
             self._db.execute(sa.delete(lifecycle).where(*gone), keys)
-
-
-# Pair by pair along the key: without naming the pairs, the whole table would be read.
-_TRIM_CANDLES = sa.text("""
-    WITH RECURSIVE known (pair) AS (
-      SELECT min(pair) FROM candles
-      UNION ALL
-      SELECT (SELECT min(pair) FROM candles WHERE candles.pair > known.pair)
-      FROM known WHERE known.pair IS NOT NULL
-    )
-    DELETE FROM candles
-    WHERE pair IN (SELECT pair FROM known WHERE pair IS NOT NULL) AND "interval" = :interval AND start < :before
-""")

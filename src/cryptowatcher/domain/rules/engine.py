@@ -142,7 +142,7 @@ class Engine:
 
     def _columns(self, rule: CompiledRule) -> list[int]:
         if rule.everywhere:
-            return list(range(len(self.universe)))
+            return self.universe.everyones()
         return [self.universe.column(pair) for pair in rule.rule.spec.pairs]
 
     def _widen(self) -> None:
@@ -152,11 +152,12 @@ class Engine:
             return
         self.history.widen(pairs)
         self._observed = np.concatenate([self._observed, np.zeros(pairs - known, np.int64)])
+        new = self.universe.everyones(known)
         for watched in self._watched.values():
             watched.widen(pairs)
             for slot in watched.slots:
                 if self._at(slot).everywhere:
-                    for col in range(known, pairs):
+                    for col in new:
                         self._stand(slot, col, UNARMED)
                         watched.disarm(slot, col)
 

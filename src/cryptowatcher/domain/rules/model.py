@@ -15,6 +15,7 @@ LOCAL_OWNER = "local"
 Repeat = Literal["once", "every"]
 RuleOrigin = Literal["owner", "config"]
 """Who looks after a rule: its owner by page, API or command line, or the configuration file."""
+RuleState = Literal["active", "paused"]
 LifecycleState = Literal["unarmed", "pending", "inside", "done"]
 
 

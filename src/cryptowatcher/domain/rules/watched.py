@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from cryptowatcher.domain.features import StepForm, step_form
-from cryptowatcher.domain.pairs import Universe
+from cryptowatcher.domain.pairs import CANARY, Universe
 from cryptowatcher.domain.rules.compiled import CompiledRule
 from cryptowatcher.domain.rules.constants import Constants
 from cryptowatcher.domain.rules.language import Feature
@@ -87,8 +87,10 @@ class Watched:
                 mine = waiting[col] & self.slots
                 if mine:
                     touched.setdefault(row_of[col], set()).update(mine)
-        for constants in (self._named, self._shared):
-            for crossing in constants.move(cols, values):
+        for crossing in self._named.move(cols, values):
+            touched.setdefault(crossing.row, set()).update(crossing.slots)
+        for crossing in self._shared.move(cols, values):
+            if universe.names[int(cols[crossing.row])] != CANARY:
                 touched.setdefault(crossing.row, set()).update(crossing.slots)
         return touched
 

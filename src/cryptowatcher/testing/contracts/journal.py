@@ -21,13 +21,14 @@ from cryptowatcher.ports import Clock, Journal, Trimmed
 
 
 class SetClock:
-    """Says what it was told."""
+    """Says what it was told; its wall time may be `ahead` (ms) of the steady one."""
 
     def __init__(self, now: int = 1_700_000_000_000) -> None:
         self.time = now
+        self.ahead = 0
 
     def now(self) -> int:
-        return self.time
+        return self.time + self.ahead
 
     def monotonic(self) -> float:
         return self.time / 1000
@@ -120,6 +121,27 @@ class JournalContract:
                 assert [record.at for record in await journal.read(0)] == [1000, 1500, 1500, 1501]
 
         asyncio.run(main())
+
+    async def append_with(self, clock: SetClock, *ahead: int) -> list[int]:
+        """A beat a second on a clock that is so many ms ahead, in one life; the times of all records."""
+        async with self.opening(clock) as journal:
+            first = await journal.head() + 1
+            for number, clock.ahead in enumerate(ahead, first):
+                clock.time += 1_000
+                await journal.append(beats(number, number))
+            return [record.at for record in await journal.read(0)]
+
+    def test_time_stands_still_until_a_clock_that_was_an_hour_ahead_has_caught_up(self) -> None:
+        hour = 3_600_000
+        first, *rest = asyncio.run(self.append_with(SetClock(), 0, hour, 0, 0))
+        assert rest == [first + 1_000 + hour] * 3
+
+    def test_time_goes_on_from_where_a_clock_that_was_a_year_ahead_has_left_it(self) -> None:
+        clock, year = SetClock(), 365 * 24 * 3_600_000
+        asyncio.run(self.append_with(clock, 0, year, 0, 0))
+        first, *rest = asyncio.run(self.append_with(clock, 0, 0))
+        # The steady clock of another life begins anew.
+        assert [at - first - year for at in rest] == [1_000, 2_000, 3_000, 3_000, 4_000]
 
     def test_time_does_not_decrease_after_everything_was_trimmed(self) -> None:
         async def main() -> None:
@@ -227,6 +249,35 @@ class JournalContract:
             await journal.trim(2)
             await journal.trim(4)
             assert [record.seq for record in await journal.read(4)] == [5, 6, 7, 8, 9]
+
+        self.with_journal(test)
+
+    def test_trim_says_how_many_went(self) -> None:
+        async def test(journal: Journal) -> None:
+            await journal.append(beats(1, 9))
+            assert [await journal.trim(upto) for upto in (4, 2, 4, 99, 99)] == [4, 0, 0, 5, 0]
+
+        self.with_journal(test)
+
+    def test_a_journal_that_fits_need_not_be_trimmed(self) -> None:
+        async def test(journal: Journal) -> None:
+            assert await journal.fit(1_000_000) == 0
+            await journal.append(beats(1, 9))
+            assert await journal.fit(1_000_000) == 0
+
+        self.with_journal(test)
+
+    def test_a_journal_that_is_too_large_is_trimmed_until_it_fits_and_not_much_more(self) -> None:
+        async def test(journal: Journal) -> None:
+            for number in range(1, 41):
+                await journal.append([Draft("w", number, Ticks(random_batch(2_000, seed=number)))])
+            while upto := await journal.fit(1_000_000):
+                assert await journal.trim(upto) > 0
+            with pytest.raises(Trimmed) as caught:
+                await journal.read(0)
+            assert 10 < 41 - caught.value.oldest < 35  # of about 35 KB each
+            await journal.append([Draft("w", 41, Ticks(random_batch(20_000, seed=41)))])
+            assert await journal.fit(1_000_000) > 0
 
         self.with_journal(test)
 

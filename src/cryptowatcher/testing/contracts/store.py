@@ -10,7 +10,8 @@ from cryptowatcher.testing.contracts.store_outbox import OutboxContract
 from cryptowatcher.testing.contracts.store_reads import ReadContract
 from cryptowatcher.testing.contracts.store_rules import RulesContract
 from cryptowatcher.testing.contracts.store_steps import StepContract
+from cryptowatcher.testing.contracts.store_tidy import TidyContract
 
 
-class StoreContract(StepContract, OutboxContract, RulesContract, ReadContract):
+class StoreContract(StepContract, OutboxContract, RulesContract, ReadContract, TidyContract):
     """All of it."""

@@ -105,22 +105,6 @@ class ReadContract(StoreCase):
 
         self.in_store(job)
 
-    def test_old_candles_of_an_interval_are_trimmed(self) -> None:
-        stored = [sample_candle(pair, interval, start * interval) for pair in ("a/usd", "b/usd")
-                  for interval in (60_000, HOUR) for start in range(5)]  # fmt: skip
-
-        def job(tx: Tx) -> None:
-            assert tx.trim_candles(60_000, 99) == 0
-            self.commit(tx, Step(cursor=Cursor("j1", 2, 2), candles=stored))
-            assert tx.trim_candles(60_000, 3 * 60_000) == 6
-            assert tx.trim_candles(60_000, 3 * 60_000) == 0
-            for pair in ("a/usd", "b/usd"):
-                left = tx.candles(pair, 60_000, start=0, end=HOUR, limit=9)
-                assert [candle.start // 60_000 for candle in left] == [3, 4]
-                assert len(tx.candles(pair, HOUR, start=0, end=9 * HOUR, limit=9)) == 5
-
-        self.in_store(job)
-
     def test_alerts_come_newest_first_page_by_page(self) -> None:
         def job(tx: Tx) -> None:
             alerts = [sample_alert(n, rule=f"r{n % 2}", pair=f"p{n % 3}/usd") for n in range(12)]

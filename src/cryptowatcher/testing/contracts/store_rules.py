@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from cryptowatcher.domain.canary import SYSTEM_OWNER
 from cryptowatcher.domain.rules.model import RuleSpec, rule_id
 from cryptowatcher.ports import Tx
 from cryptowatcher.testing.contracts.store_case import StoreCase
@@ -86,5 +87,18 @@ class RulesContract(StoreCase):
             first = tx.save_rule("a", spec, head=0, now=0)
             tx.remove_rule("a", "drops", head=0, now=0)
             assert tx.save_rule("a", spec, head=0, now=0).version > first.version
+
+        self.in_store(job)
+
+    def test_rules_of_people_are_counted_by_state(self) -> None:
+        def job(tx: Tx) -> None:
+            assert tx.rule_counts() == {"active": 0, "paused": 0}
+            spec = RuleSpec(name="drops", pairs=("all",), when="price > 1")
+            for owner in ("a", "b", SYSTEM_OWNER):
+                tx.save_rule(owner, spec, head=0, now=0)
+            tx.save_rule("a", msgspec.structs.replace(spec, name="sleeps", paused=True), head=0, now=0)
+            tx.save_rule("a", msgspec.structs.replace(spec, name="gone"), head=0, now=0)
+            tx.remove_rule("a", "gone", head=0, now=0)
+            assert tx.rule_counts() == {"active": 2, "paused": 1}
 
         self.in_store(job)

@@ -17,6 +17,9 @@ from cryptowatcher.adapters.stores.tables import CHANGES, counters, metadata
 HEAD = "0001"
 """The newest step. Names are numbers of four digits and sort in their order."""
 
+FOLDER = Path(__file__).parent
+"""Where the steps stand, in `versions`."""
+
 # As Alembic makes it.
 _VERSIONS = sa.Table(
     "alembic_version",
@@ -62,7 +65,7 @@ def take_steps(db: sa.Connection) -> None:
     from alembic.script import ScriptDirectory
 
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.set_main_option("script_location", str(FOLDER))
     config.set_main_option("path_separator", "os")
     script = ScriptDirectory.from_config(config)
 
@@ -72,3 +75,5 @@ def take_steps(db: sa.Connection) -> None:
     with EnvironmentContext(config, script, fn=steps) as environment:
         environment.configure(connection=db)
         environment.run_migrations()
+    if version(db) != HEAD:  # a step that ended its transaction, for example
+        raise RuntimeError(f"the store stands at {version(db)!r} and not at {HEAD}")

@@ -1,0 +1,73 @@
+"""What tidy does inside a transaction: forget old rows, a few at a time, so that watch comes in between."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from cryptowatcher.adapters.stores.rows import Concern
+from cryptowatcher.adapters.stores.tables import UNFINISHED, alerts, candles, deliveries
+from cryptowatcher.domain.alerts import first_id_at
+from cryptowatcher.ports import Slice
+
+_PAIRS_AT_ONCE = 50
+_END = "\x7f"
+"""Ids of an alert's deliveries lie between `ID~` and this after the id."""
+
+
+class Tidy(Concern):
+    """See ports.TidyTx."""
+
+    def trim_candles(self, interval: int, before: int, *, after: str = "", limit: int = 1000) -> Slice:
+        gone, done = 0, after
+        for _ in range(_PAIRS_AT_ONCE):
+            pair = self._db.execute(_NEXT_PAIR, {"after": done}).scalar()
+            if pair is None:
+                return Slice(gone=gone, upto=done, more=False)
+            row = {"pair": pair, "interval": interval, "before": before, "most": limit - gone}
+            gone += self._db.execute(_TRIM_CANDLES, row).rowcount
+            if gone >= limit:  # there may be more of this pair
+                return Slice(gone=gone, upto=done, more=True)
+            done = pair
+        return Slice(gone=gone, upto=done, more=True)
+
+    def trim_alerts(self, before: int, *, after: str = "", limit: int = 500, owner: str | None = None) -> Slice:
+        # Ids begin with the time of the event, so age needs no index of its own.
+        asked = sa.select(alerts.c.id, alerts.c.owner).where(
+            alerts.c.id > after, alerts.c.id < first_id_at(max(before, 0))
+        )
+        rows = self._db.execute(asked.order_by(alerts.c.id).limit(limit)).all()
+        if not rows:
+            return Slice(gone=0, upto=after, more=False)
+        busy = self._unfinished(rows[0].id, rows[-1].id)
+        old = [row.id for row in rows if owner in (None, row.owner) and row.id not in busy]
+        if old:
+            self._db.execute(_DROP_DELIVERIES, [{"first": f"{each}~", "last": each + _END} for each in old])
+            self._db.execute(_DROP_ALERT, [{"this": each} for each in old])
+        return Slice(gone=len(old), upto=rows[-1].id, more=len(rows) == limit)
+
+    def _unfinished(self, first: str, last: str) -> set[str]:
+        """Alerts from one id to another with a delivery that is still on its way."""
+        inside = (deliveries.c.id > first, deliveries.c.id < last + _END)
+        return set(self._db.execute(sa.select(deliveries.c.alert).where(*inside, UNFINISHED)).scalars())
+
+
+_NEXT_PAIR = sa.select(sa.func.min(candles.c.pair)).where(candles.c.pair > sa.bindparam("after"))
+_OLD = (
+    candles.c.pair == sa.bindparam("pair"),
+    candles.c.interval == sa.bindparam("interval"),
+    candles.c.start < sa.bindparam("before"),
+)
+_TRIM_CANDLES = sa.delete(candles).where(
+    *_OLD,
+    candles.c.start.in_(
+        sa.select(candles.c.start)
+        .where(*_OLD)
+        .order_by(candles.c.start)
+        .limit(sa.bindparam("most"))
+        .correlate(None)
+    ),
+)
+_DROP_DELIVERIES = sa.delete(deliveries).where(
+    deliveries.c.id >= sa.bindparam("first"), deliveries.c.id < sa.bindparam("last")
+)
+_DROP_ALERT = sa.delete(alerts).where(alerts.c.id == sa.bindparam("this"))

@@ -54,7 +54,7 @@ STREAMS = 5_000
 PULSE_EVERY = 1.0
 """Seconds."""
 METRICS_EVERY = 5
-"""Pulses; writing the metrics of a hundred channels takes a while."""
+"""Pulses."""
 
 Job = Callable[[], Coroutine[None, None, None]]
 
@@ -110,7 +110,9 @@ async def run(config: Config, stop: asyncio.Event, page: Child, door: Listening,
 async def _tell_page(pipeline: Pipeline, page: Child) -> None:
     """Once a second how the pipeline is, whatever disks and databases do; until cancelled."""
     for number in itertools.count():
-        page.tell(msgspec.json.encode(pipeline.pulse(metrics=number % METRICS_EVERY == 0)) + b"\n")
+        # With a hundred channels the metrics take longer to write than a step may wait.
+        metrics = await asyncio.to_thread(pipeline.meters.exposition) if number % METRICS_EVERY == 0 else ""
+        page.tell(msgspec.json.encode(pipeline.pulse(metrics)) + b"\n")
         await asyncio.sleep(PULSE_EVERY)
 
 
@@ -316,10 +318,9 @@ class Pipeline:
         """Whether watch stands where it stood when the program ended before."""
         return self._watch.ready
 
-    def pulse(self, *, metrics: bool) -> Pulse:
-        """How it is now, with or without its metrics."""
-        told = self.meters.exposition() if metrics else ""
-        return Pulse(at=self._clock.now(), metrics=told, troubles=self.troubles())
+    def pulse(self, metrics: str) -> Pulse:
+        """How it is now."""
+        return Pulse(at=self._clock.now(), metrics=metrics, troubles=self.troubles())
 
     def troubles(self) -> dict[str, str]:
         """Job → why it cannot go on now."""
@@ -355,7 +356,8 @@ class Pipeline:
                     await self._watch.close()
                 except Unavailable as error:
                     log.warning("stopped without the last commit; the next start catches up", why=str(error))
-                await _end(notify, *others)
+                await _end(notify)
+                await _end(*others)
         except BaseExceptionGroup as group_error:
             raise _innermost(group_error) from group_error
 
@@ -377,9 +379,9 @@ class Pipeline:
         await self._watch.run()
 
     async def _drain(self) -> None:
-        head = await self._journal.head()
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, Unavailable):
             async with asyncio.timeout(CATCH_UP_WITHIN):
+                head = await self._journal.head()
                 while self._watch.position < head:  # noqa: ASYNC110  it is a bounded wait for another task
                     await asyncio.sleep(0.02)
 

@@ -21,6 +21,11 @@ class Service:
         self._watchdog = _watchdog_seconds(environ)
         self._reloading = False
 
+    @property
+    def is_reloading(self) -> bool:
+        """Between `reloading` and `ready`."""
+        return self._reloading
+
     def ready(self, status: str) -> None:
         """We watch, and the page answers."""
         self._reloading = False

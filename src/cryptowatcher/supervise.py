@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import socket
@@ -38,18 +39,31 @@ def only_instance(data_dir: Path) -> Iterator[None]:
         data_dir.mkdir(parents=True, exist_ok=True)
         file = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise ConfigError(f"the folder cannot be used: {error.strerror}", where=str(data_dir)) from None
+        raise _unusable(data_dir, error) from None
     try:
         if not _locked(file, fcntl.LOCK_EX):
             holder = os.read(file, 32).decode(errors="replace").strip() or "?"
             hint = "stop it first, or give this one another folder with --data-dir"
             message = f"another cryptowatcher (process {holder}) is using this folder"
             raise ConfigError(message, where=str(data_dir), hint=hint)
-        os.ftruncate(file, 0)
-        os.write(file, f"{os.getpid()}\n".encode())
+        try:
+            os.ftruncate(file, 0)
+            os.write(file, f"{os.getpid()}\n".encode())
+        except OSError as error:
+            raise _unusable(data_dir, error) from None
         yield
     finally:
         os.close(file)
+
+
+def _unusable(folder: Path, error: OSError) -> ConfigError | Unavailable:
+    """A disk that fails or is full may be well again: then whoever starts us should go on trying."""
+    said = f"{folder}: the folder cannot be used: {error.strerror}"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Unavailable(said, reason="disk_full")
+    if error.errno in (errno.EROFS, errno.EIO):
+        return Unavailable(said, reason="disk_error")
+    return ConfigError(f"the folder cannot be used: {error.strerror}", where=str(folder))
 
 
 def is_watched(data_dir: Path) -> bool:
@@ -152,17 +166,24 @@ class Child:
         ended: Callable[[], None] = lambda: None,
     ) -> None:
         """Until cancelled; then it is asked to end, and ended after STOP_WITHIN seconds. That it cannot start as
-        configured ends the program at the beginning; later the watcher goes on without it and tries again.
+        configured ends the program at the beginning; once it was ready the watcher goes on without it and tries
+        again.
 
         sockets: descriptors for it to listen on
         ready:   called each time it says that it is; `ended`: each time it ends by itself
         """
         loop = asyncio.get_running_loop()
-        pause, first = FIRST_PAUSE, True
+        pause, first, answered = FIRST_PAUSE, True, False
+
+        def heard() -> None:
+            nonlocal answered
+            answered = True
+            ready()
+
         while True:
             began = loop.time()
-            code = await self._life(sockets, ready)
-            if first and code == CONFIG_ERROR_EXIT:
+            code = await self._life(sockets, heard)
+            if first and not answered and code == CONFIG_ERROR_EXIT:
                 raise ConfigError("the page could not start, for the reason above")
             first = False
             if loop.time() - began > 2 * LONGEST_PAUSE:
@@ -229,6 +250,7 @@ class Parent:
     def __init__(self, line: socket.socket) -> None:
         self._line = line
         self._writer: asyncio.StreamWriter | None = None
+        self._is_ready = False
 
     @classmethod
     def when_told(cls) -> tuple[Parent, tuple[socket.socket, ...]] | None:
@@ -244,7 +266,8 @@ class Parent:
         return cls(line), sockets
 
     def ready(self) -> None:
-        """Say that requests are answered. While `follow` runs."""
+        """Say that requests are answered; at once, or as soon as `follow` runs."""
+        self._is_ready = True
         if self._writer is not None:
             self._writer.write(READY)
 
@@ -252,6 +275,8 @@ class Parent:
         """Hand over each line we are told. When the parent dies, end at once, so that its place is free for the
         next; whatever was being written is one transaction or none."""
         reader, self._writer = await asyncio.open_unix_connection(sock=self._line, limit=LONGEST_LINE)
+        if self._is_ready:
+            self._writer.write(READY)
         with contextlib.suppress(ConnectionError):
             while line := await reader.readline():
                 hear(line)

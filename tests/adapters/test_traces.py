@@ -94,10 +94,26 @@ def test_without_an_address_nothing_is_traced() -> None:
 
 
 def test_an_address_that_is_none_is_named() -> None:
-    async def scenario() -> None:
-        async with open_traces(TracesConfig(url="localhost:4318"), version="1.0"):
-            raise AssertionError("opened")
-
     with pytest.raises(ConfigError) as caught:
-        asyncio.run(scenario())
+        TracesConfig(url="me:secret@localhost:4318")
     assert caught.value.where == "traces.url"
+    assert "secret" not in str(caught.value)
+
+
+def test_a_collector_that_never_answers_does_not_hold_up_the_end() -> None:
+    async def scenario() -> None:
+        hung, asked = asyncio.Event(), asyncio.Event()
+
+        async def hang(request: Request, writer: asyncio.StreamWriter) -> None:
+            asked.set()
+            await hung.wait()
+
+        async with serving(hang) as server:
+            async with open_traces(TracesConfig(url=f"{server.url}/v1/traces"), version="1.0") as traces:
+                assert traces is not None
+                for number in range(2_000):
+                    traces.span("ask", Answer("coingecko", number), 0, 1, root=True)
+            assert not hung.is_set()  # it ended although nobody has been answered
+            hung.set()
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))

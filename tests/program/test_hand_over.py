@@ -167,3 +167,43 @@ def test_what_would_not_start_does_not_take_the_place_of_what_runs(tmp_path: Pat
             assert await program.stop() == 0
 
     with_world(story, tmp_path)
+
+
+def test_a_port_that_cannot_be_had_is_seen_before_anything_is_given_up(tmp_path: Path) -> None:
+    async def story(config: Path, port: int, fake: FakeCoinGecko, hook: WebhookReceiver) -> None:
+        async with running(config, port) as program:
+            await program.until("/api/v1/prices/bitcoin/usd", shows(LOW))
+            pid = program.process.pid
+            page = page_of(pid)
+            with socket.create_server(("127.0.0.1", 0)) as taken:
+                told = config.read_text()  # noqa: ASYNC240  a small file
+                config.write_text(told.replace(str(port), str(taken.getsockname()[1])))  # noqa: ASYNC240
+                program.process.send_signal(signal.SIGHUP)
+                await until(lambda: checks_of(pid))
+                await until(lambda: not checks_of(pid))
+                fake.set_price("bitcoin", HIGH)
+                await hook.wait_for(1)
+            assert page_of(pid) == page
+            assert await program.stop() == 0
+
+    with_world(story, tmp_path)
+
+
+def test_signals_in_a_row_end_in_one_watcher_that_stops_in_order(tmp_path: Path) -> None:
+    async def story(config: Path, port: int, fake: FakeCoinGecko, hook: WebhookReceiver) -> None:
+        async with running(config, port) as program:
+            await program.until("/api/v1/prices/bitcoin/usd", shows(LOW))
+            page = page_of(program.process.pid)
+            for pause in (0.0, 0.2, 0.5, 1.0, 1.0):
+                program.process.send_signal(signal.SIGHUP)
+                await asyncio.sleep(pause)
+            await until(lambda: page_of(program.process.pid) not in (None, page))
+            fake.set_price("bitcoin", HIGH)
+            await hook.wait_for(1)
+            await program.until("/api/v1/prices/bitcoin/usd", shows(HIGH))
+            program.process.send_signal(signal.SIGHUP)
+            await asyncio.sleep(0.1)
+            assert await program.stop() == 0  # to stop for good is no second wish
+        assert hook.duplicates == 0
+
+    with_world(story, tmp_path)

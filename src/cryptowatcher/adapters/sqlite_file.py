@@ -75,6 +75,8 @@ def explained(path: Path) -> Iterator[None]:
     except apsw.CorruptError as error:
         raise ConfigError(f"{path} is damaged: {error}", hint=hint) from error
     except (apsw.CantOpenError, apsw.PermissionsError, apsw.ReadOnlyError) as error:
+        if _is_read_only(path.parent):
+            raise Unavailable(f"{path}: the disk is read-only now", reason="disk_error") from error
         check = "check that the folder exists and may be written to"
         raise ConfigError(f"{path} cannot be opened: {error}", hint=check) from error
     except apsw.BusyError as error:
@@ -83,6 +85,13 @@ def explained(path: Path) -> Iterator[None]:
         raise Unavailable(f"{path}: the disk is full", reason="disk_full") from error
     except apsw.IOError as error:
         raise Unavailable(f"{path}: the disk fails: {_words(error)}", reason="disk_error") from error
+
+
+def _is_read_only(folder: Path) -> bool:
+    """Whether the whole file system is, as some become when their disk fails: it may be well again."""
+    with suppress(OSError):
+        return bool(os.statvfs(folder).f_flag & os.ST_RDONLY)
+    return False
 
 
 def look_into(path: Path, *, still: bool = False) -> apsw.Connection:
@@ -103,6 +112,8 @@ def look_into(path: Path, *, still: bool = False) -> apsw.Connection:
         try:
             db.set_busy_timeout(BUSY_MS)
             db.pragma("query_only", True)
+            if Path(f"{path}-wal").exists():  # what a dead process left stays as it is
+                db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
             db.execute("SELECT count(*) FROM sqlite_master").fetchall()
         except BaseException:
             db.close()

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from random import Random
+from threading import Thread
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
 NANO = 1_000_000
-FLUSH_WITHIN = 2_000
+FLUSH_WITHIN = 2.0
 
 
 class TracesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,22 +39,29 @@ class TracesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     url: str = ""
     ratio: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
 
+    def __post_init__(self) -> None:
+        if self.url and not self.url.startswith(("http://", "https://")):
+            hint = 'for example url = "http://127.0.0.1:4318/v1/traces"'
+            raise ConfigError("this is not a web address", where="traces.url", hint=hint)
+
 
 @asynccontextmanager
 async def open_traces(config: TracesConfig, *, version: str) -> AsyncIterator[Traces | None]:
     """Sends spans in the background until the context ends; None when nothing is to be sent. ConfigError when the
-    extra is not installed or the address is none."""
+    extra is not installed."""
     if not config.url:
         yield None
         return
-    if not config.url.startswith(("http://", "https://")):
-        hint = 'for example url = "http://127.0.0.1:4318/v1/traces"'
-        raise ConfigError(f"{config.url!r} is not a web address", where="traces.url", hint=hint)
     sent = _OpenTelemetry(config, version)
     try:
         yield sent
     finally:
-        await asyncio.to_thread(sent.close)
+        # A collector that does not answer must not hold up a stop, and asyncio would wait for a thread of its own.
+        ending = Thread(target=sent.close, name="close traces", daemon=True)
+        ending.start()
+        until = asyncio.get_running_loop().time() + FLUSH_WITHIN
+        while ending.is_alive() and asyncio.get_running_loop().time() < until:  # noqa: ASYNC110  a thread's end
+            await asyncio.sleep(0.02)
 
 
 class _OpenTelemetry:
@@ -96,7 +104,6 @@ class _OpenTelemetry:
         return self._tracer.start_span(name, parent, start_time=began * NANO)
 
     def close(self) -> None:
-        self._provider.force_flush(FLUSH_WITHIN)
         self._provider.shutdown()
 
 

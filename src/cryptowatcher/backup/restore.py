@@ -69,6 +69,8 @@ def restore(
             for name, target in targets.items():
                 _let_go(target)
                 _stage(backup.path, _file(backup, name), target, progress)
+            for target in targets.values():  # copying takes a while, and what is decided will be done
+                _let_go(target)
         except BaseException:
             for target in targets.values():
                 _staged(target).unlink(missing_ok=True)

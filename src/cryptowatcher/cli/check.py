@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from cryptowatcher.config.decode import tag_of
 from cryptowatcher.domain.pairs import ALL
 from cryptowatcher.domain.texts import show_price
 from cryptowatcher.errors import Error
+from cryptowatcher.listening import listen
 from cryptowatcher.ports import Deps
 
 app = new_app()
@@ -39,6 +41,10 @@ def check(
     json: AsJson = False,
     config_file: ConfigFile = None,
     data_dir: DataDir = None,
+    beside_port: Annotated[
+        int | None,
+        typer.Option("--beside-port", hidden=True, help="Also open all that a start would, beside that port."),
+    ] = None,
 ) -> None:
     """Check the configuration and show every setting and where it came from: the default, the file, or the
     environment variable that set it. Secrets are read but not shown. Without --online nothing is asked on the
@@ -55,6 +61,8 @@ def check(
     else:
         table(("Setting", "Value", "From"), ((each.path, _text(each.value), each.origin) for each in shown))
         note(f"{found.config.file or 'the defaults'}: ok")
+    if beside_port is not None:
+        asyncio.run(_open_all(found.config, beside_port))
     for warning in unasked(found.config):
         note(f"warning: {warning}")
     if online and not asyncio.run(_ask_sources(found.config, secrets)):
@@ -150,3 +158,19 @@ async def _ask_sources(config: Config, secrets: SecretReader) -> bool:
         note(f"{name_of(settings)}: {counted(len(seen.pairs), 'pair')}{first}; {len(seen.unseen)} not seen")
         good = good and bool(seen.pairs)
     return good
+
+
+async def _open_all(config: Config, beside_port: int) -> None:
+    """Open and close what a start opens besides the data, which belong to the watcher that runs. ConfigError when
+    that one would end there."""
+    from cryptowatcher.adapters.traces import open_traces
+    from cryptowatcher.app import deps
+
+    async with AsyncExitStack() as stack:
+        for source in config.sources:
+            await stack.enter_async_context(source.open(deps(config)))
+        for channel in config.channels:
+            await stack.enter_async_context(channel.open(deps(config)))
+        await stack.enter_async_context(open_traces(config.traces, version=""))
+    if config.web.port not in (0, beside_port):
+        listen(config.web.host, config.web.port, patience=0).close()

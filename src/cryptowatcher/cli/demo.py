@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+import signal
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,7 +15,7 @@ import typer
 
 from cryptowatcher.cli.options import DataDir, new_app
 from cryptowatcher.cli.output import note
-from cryptowatcher.cli.process import page_beside, until_stopped
+from cryptowatcher.cli.process import ASKED, page_beside, until_stopped
 from cryptowatcher.cli.run import greeting
 from cryptowatcher.config import Config, Log, load
 from cryptowatcher.config.environment import PREFIX
@@ -89,7 +90,7 @@ def demo(
         async def work(stop: asyncio.Event) -> None:
             await _demo(folder, port, seed, stop)
 
-        until_stopped(work, log=Log(level="warning"))
+        until_stopped(work, log=Log(level="warning"), signals=(*ASKED, signal.SIGHUP))
 
 
 def _folder(data_dir: Path) -> Path:

@@ -29,6 +29,7 @@ LONGEST = 256 * 1024
 """Bytes of an answer; a longer one is not ours."""
 
 ADVICE = {
+    "pipeline": "what it says of itself; if it is silent, see its log and start the watcher again",
     "store": "the disk, or the database: `cryptowatcher doctor` says which",
     "journal": "the pipeline writes nothing: see its log, then start the watcher again; that is recovery",
     "watch": "it catches up by itself after a start; if it stays behind, this machine is too busy",

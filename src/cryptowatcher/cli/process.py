@@ -26,6 +26,7 @@ Renewal = Callable[[], Awaitable[bool]]
 log = structlog.get_logger()
 
 ASKED = (signal.SIGINT, signal.SIGTERM)
+HANG_UP = {signal.SIGHUP}
 
 
 def program_with(command: str, config_file: Path | None, data_dir: Path | None, *options: str) -> list[str]:
@@ -47,50 +48,71 @@ def until_stopped(
     """Run `work` with the event that is set when the process is asked to stop by one of the signals; after SIGINT
     the exit code is 130. Nothing that was accepted can be lost by stopping at once: starting again is recovery.
 
-    With `renew`, SIGHUP asks it whether to begin anew; when it says yes, work is stopped and True returned.
+    With `renew`, SIGHUP asks it whether to begin anew; when it says yes, work is stopped and True returned, with
+    SIGHUP blocked: one that comes until the next life listens must wait for it, not end it.
     """
     if log is None:
         logs.set_up()
     else:
         logs.set_up(format=log.format, level=log.level)
-    asked = asyncio.run(_with_signals(work, signals, renew))
+    asked = asyncio.run(_Signals(signals, renew).during(work))
     if asked == signal.SIGINT:
         raise typer.Exit(128 + signal.SIGINT)
-    return asked == signal.SIGHUP
+    return renew is not None and asked == signal.SIGHUP
 
 
-async def _with_signals(work: Work, signals: Signals, renew: Renewal | None) -> signal.Signals | None:
-    """Returns the signal that asked to stop, None when the work ended by itself."""
-    stop = asyncio.Event()
-    first: list[signal.Signals] = []
-    renewing: list[asyncio.Task[None]] = []
-    loop = asyncio.get_running_loop()
+class _Signals:
+    """What the process is asked while some work runs."""
 
-    def asked(number: signal.Signals) -> None:
-        if first:
-            os._exit(128 + number)
-        first.append(number)
-        stop.set()
+    def __init__(self, signals: Signals, renew: Renewal | None) -> None:
+        self._signals = signals
+        self._renew = renew
+        self._stop = asyncio.Event()
+        self._asked: signal.Signals | None = None
+        self._renewing: asyncio.Task[None] | None = None
+        self._once_more = False
 
-    async def ask(renew: Renewal) -> None:
+    async def during(self, work: Work) -> signal.Signals | None:
+        """Returns the signal that asked to stop, None when the work ended by itself."""
+        loop = asyncio.get_running_loop()
+        for number in self._signals:
+            loop.add_signal_handler(number, self._end, number)
+        if self._renew is not None:
+            loop.add_signal_handler(signal.SIGHUP, self._hang_up, self._renew)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANG_UP)
         try:
-            if await renew() and not first:
-                asked(signal.SIGHUP)
-        except Exception:  # a failed wish to begin anew must not end what runs
-            log.exception("it goes on as it was")
+            await work(self._stop)
+        finally:
+            if self._renewing is not None:
+                self._renewing.cancel()
+                await asyncio.wait((self._renewing,))
+            if self._asked == signal.SIGHUP:
+                signal.pthread_sigmask(signal.SIG_BLOCK, HANG_UP)
+        return self._asked
 
-    def hang_up(renew: Renewal) -> None:
-        if not first and all(task.done() for task in renewing):
-            renewing[:] = [loop.create_task(ask(renew))]
+    def _end(self, number: signal.Signals) -> None:
+        # Stopping for good while we stop to begin anew is a first wish, not a second.
+        if self._asked not in (None, signal.SIGHUP):
+            os._exit(128 + number)
+        self._asked = number
+        self._stop.set()
 
-    for number in signals:
-        loop.add_signal_handler(number, asked, number)
-    if renew is not None:
-        loop.add_signal_handler(signal.SIGHUP, hang_up, renew)
-    try:
-        await work(stop)
-    finally:
-        for task in renewing:
-            task.cancel()
-        await asyncio.gather(*renewing, return_exceptions=True)
-    return first[0] if first else None
+    def _hang_up(self, renew: Renewal) -> None:
+        if self._asked is not None:
+            return
+        if self._renewing is None or self._renewing.done():
+            self._renewing = asyncio.get_running_loop().create_task(self._ask(renew))
+        else:
+            self._once_more = True  # what is being looked at may have changed meanwhile
+
+    async def _ask(self, renew: Renewal) -> None:
+        again = True
+        while again:
+            self._once_more = False
+            try:
+                if await renew() and self._asked is None:
+                    self._end(signal.SIGHUP)
+                    return
+            except Exception:  # a failed wish to begin anew must not end what runs
+                log.exception("it goes on as it was")
+            again = self._once_more

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ import structlog
 from cryptowatcher.adapters.clock import SystemClock
 from cryptowatcher.cli.options import ConfigFile, DataDir, new_app, settings
 from cryptowatcher.cli.output import note
-from cryptowatcher.cli.process import page_beside, program_with, until_stopped
+from cryptowatcher.cli.process import ASKED, HANG_UP, page_beside, program_with, until_stopped
 from cryptowatcher.config import Config
 from cryptowatcher.listening import Listening, listening
 from cryptowatcher.service import Service
@@ -31,8 +32,11 @@ def run(config_file: ConfigFile = None, data_dir: DataDir = None) -> None:
 
     Without a configuration it watches the 250 largest coins by CoinGecko and writes alerts to the terminal. Ctrl-C
     stops in order; a second one stops at once, which is safe too: starting again is recovery. SIGHUP begins anew
-    in place, with the program and the configuration as they are then, without closing the page's port.
+    in place, with the program and the configuration as they are then, without closing the page's port; on a
+    terminal it stops, because that is what closing the terminal sends.
     """
+    # One that comes before we listen for it must wait, not end us.
+    signal.pthread_sigmask(signal.SIG_BLOCK, HANG_UP)
     page = page_beside(config_file, data_dir)
     page.start()
     config = settings(config_file, data_dir)
@@ -48,7 +52,10 @@ def run(config_file: ConfigFile = None, data_dir: DataDir = None) -> None:
 
             await program.run(config, stop, page, door, service)
 
-        renew = partial(_would_start, config_file, data_dir, service)
+        if sys.stdin is not None and sys.stdin.isatty():
+            until_stopped(work, log=config.log, signals=(*ASKED, signal.SIGHUP))
+            return
+        renew = partial(_would_start, config_file, data_dir, service, door)
         if until_stopped(work, log=config.log, renew=renew):
             _begin_anew(door)
 
@@ -59,12 +66,26 @@ def greeting(config: Config, port: int) -> str:
     return f"The page: http://{host}:{port}\nThe data: {config.data_dir}\nCtrl-C stops."
 
 
-async def _would_start(config_file: Path | None, data_dir: Path | None, service: Service) -> bool:
-    """Whether the program as it is installed now accepts the configuration as it is now. One that does not must
-    not take the place of one that runs."""
+async def _would_start(config_file: Path | None, data_dir: Path | None, service: Service, door: Listening) -> bool:
+    """Whether the program as it is installed now would start with the configuration as it is now. One that would
+    not must not take the place of one that runs."""
     service.reloading(SystemClock().monotonic())
+    said = "the check could not be run"
+    try:
+        ok, said = await _checked(program_with("check", config_file, data_dir, "--beside-port", str(door.port)))
+        if ok:
+            return True
+    finally:
+        if service.is_reloading and said:
+            log.error("not begun anew; what runs goes on", why=said)
+            service.ready("goes on as it was: the new configuration or program is not accepted, see the log")
+    return False
+
+
+async def _checked(command: list[str]) -> tuple[bool, str]:
+    """Whether a command ends well, and what it says if not."""
     check = await asyncio.create_subprocess_exec(
-        *program_with("check", config_file, data_dir),
+        *command,
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
@@ -73,13 +94,11 @@ async def _would_start(config_file: Path | None, data_dir: Path | None, service:
         async with asyncio.timeout(CHECK_WITHIN):
             _, said = await check.communicate()
     except TimeoutError:
-        check.kill()
-        said = b"the check took too long"
-    if await check.wait() == 0:
-        return True
-    log.error("not begun anew; what runs goes on", why=said.decode(errors="replace").strip())
-    service.ready("goes on as it was: the new configuration or program is not accepted, see the log")
-    return False
+        return False, "the check took too long"
+    finally:
+        if check.returncode is None:
+            check.kill()
+    return check.returncode == 0, "" if check.returncode == 0 else said.decode(errors="replace").strip() or "?"
 
 
 def _begin_anew(door: Listening) -> None:

@@ -63,8 +63,8 @@ class Canary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         return (canary.RULE,) if self.enabled else ()
 
     def check_name(self, name: str, *, where: str) -> None:
-        """ConfigError when somebody's source or channel is called like the canary's."""
-        if self.enabled and name == canary.NAME:
+        """ConfigError when somebody's source or channel is called like the canary's: lists leave that one out."""
+        if name == canary.NAME:
             hint = 'give it another one: name = "…"'
             raise ConfigError(f"{name!r} is the watcher's own name for its canary", where=where, hint=hint)
 

@@ -93,6 +93,9 @@ SECTIONS = {
     "rules": "[[rules]]",
     "store": "[store]",
     "log": "[log]",
+    "keep": "[keep]",
+    "canary": "[canary]",
+    "traces": "[traces]",
 }
 
 

@@ -157,7 +157,7 @@ def _progress(held: StoreFacts, cursor: Cursor, log: JournalFacts, *, watched: b
             "the journal does not reach back to the store's checkpoint: windows begin anew at the next start",
             "nothing: the next checkpoint, a minute after a start, mends it",
         )
-    elif watched and log.head_at - held.checkpoint_at > OLD_CHECKPOINT_MS:
+    elif watched and held.checkpoint and log.head_at - held.checkpoint_at > OLD_CHECKPOINT_MS:
         minutes = (log.head_at - held.checkpoint_at) // MS["m"]
         yield warning(
             f"the newest checkpoint is {minutes} minutes old, so a start takes longer",

@@ -59,8 +59,7 @@ class LoopLag:
 
     def worst(self) -> float:
         """Seconds, the worst of the last 15 to 30: whoever asks that often sees every hold-up, and asking changes
-        nothing."""
-        self._turn(self._clock.monotonic())
+        nothing. From any thread."""
         return max(self._worst)
 
     def _turn(self, now: float) -> None:

@@ -15,6 +15,7 @@ from cryptowatcher.web.facts import Facts, Recent, gather
 
 _IN_WORDS = {
     "disk_full": "the disk is full: free some space; nothing is lost, it goes on by itself",
+    "disk_error": "the disk fails: see `cryptowatcher doctor`; nothing is accepted until it works again",
     "busy": "another process holds the file for too long: is one copying or checking it?",
     "store_unreachable": "the database does not answer: is it running? it goes on by itself",
 }

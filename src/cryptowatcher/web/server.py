@@ -17,9 +17,12 @@ import uvicorn
 from cryptowatcher.listening import BACKLOG
 from cryptowatcher.web.live import Hub
 
-GRACE_SECONDS = 5
+QUIET_SECONDS = 1.5
+"""Open connections may stay silent for so long before they are closed in draining."""
+DRAIN_SECONDS = 7.0
+"""For all of draining: a busy page has many requests before it that are not read yet."""
+GRACE_SECONDS = 2
 """For requests that are being answered when draining is over."""
-DRAIN_SECONDS = 2.0
 KEEP_ALIVE_SECONDS = 65
 """Longer than programs keep idle connections: who closes first must not be us, just as a request is on the way."""
 _LAST_ANSWER = (b"connection", b"close")
@@ -41,7 +44,7 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self._tell_started()
 
-    async def drain(self, seconds: float) -> None:
+    async def drain(self) -> None:
         """Take no new connections (they wait in the kernel's queue for whoever holds the port too), and let those
         that are open have one more answer that tells them not to ask again here. A connection that is closed
         while its request is on the way would be a failed request. Those that stay silent are closed in the end."""
@@ -50,9 +53,10 @@ class _Server(uvicorn.Server):
         self.config.encoded_headers.append(_LAST_ANSWER)
         self.server_state.default_headers = [*self.server_state.default_headers, _LAST_ANSWER]
         loop = asyncio.get_running_loop()
-        quiet_at = loop.time() + seconds
-        while (open_ := self.server_state.connections) and loop.time() < quiet_at + seconds:
-            if loop.time() > quiet_at and not any(map(_has_unread, open_)):
+        began, open_ = loop.time(), self.server_state.connections
+        while open_ and loop.time() < began + DRAIN_SECONDS:
+            busy = self.server_state.tasks or any(map(_has_unread, open_))
+            if not busy and loop.time() > began + QUIET_SECONDS:
                 break
             await asyncio.sleep(0.02)
         for connection in list(open_):  # at once, before anything more comes in
@@ -101,7 +105,7 @@ async def serve(
         stopping.cancel()
         hub.close()
         if server.started:
-            await server.drain(DRAIN_SECONDS)
+            await server.drain()
         server.should_exit = True
         await running
     if ended_by_itself:

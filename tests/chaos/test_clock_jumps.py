@@ -17,7 +17,6 @@ from random import Random
 import numpy as np
 import pytest
 
-from cryptowatcher.app import Pipeline
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.deliveries import ChannelPolicy, Delivery
 from cryptowatcher.domain.records import ClockStep, Record
@@ -25,6 +24,7 @@ from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleSpec
 from cryptowatcher.domain.texts import observed_at
 from cryptowatcher.errors import Unavailable
 from cryptowatcher.ports import Clock, Observations, Pace, Tx
+from cryptowatcher.program import Pipeline
 from cryptowatcher.testing import virtual_time
 from cryptowatcher.testing.virtual_time import VirtualClock
 from tests.chaos.watched import Scene, say, scene

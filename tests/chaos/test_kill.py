@@ -112,7 +112,7 @@ def implied(records: list[Record], changes: list[RuleChange], take_ups: list[Tak
     alerts: list[Alert] = []
     for record in records:
         watcher.step(record)
-        alerts += watcher.effects().alerts
+        alerts += [alert for alert in watcher.effects().alerts if alert.owner == LOCAL_OWNER]
     return alerts
 
 

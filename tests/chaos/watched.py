@@ -34,7 +34,7 @@ from tests.chaos.test_kill import (
 )
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 300.0
+PATIENCE = 420.0
 T = TypeVar("T")
 
 

@@ -2,72 +2,42 @@
 
 from __future__ import annotations
 
-import configparser
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from cryptowatcher.config import load
+from tests.deploy.containers import (
+    BACKUP,
+    BACKUPS,
+    COMPOSE,
+    DEPLOY,
+    DOCKERFILE,
+    PORT,
+    QUADLET,
+    SERVICE,
+    SERVICES,
+    SOCKET,
+    TIMER,
+    USER,
+    WATCHER,
+    instructions,
+    seconds,
+    unit,
+)
 from tests.house.source import ROOT
 
-DEPLOY = ROOT / "deploy"
-DOCKERFILE = DEPLOY / "Dockerfile"
-QUADLET = DEPLOY / "quadlet/cryptowatcher.container"
-SERVICE = DEPLOY / "systemd/cryptowatcher.service"
-SOCKET = DEPLOY / "systemd/cryptowatcher.socket"
 BIN = Path(sys.executable).parent
-
-COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
-SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-WATCHER = SERVICES["cryptowatcher"]
 DIGEST = re.compile(r"^[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}$")
-
-USER = 10001
-PORT = 8000
 DRAIN_SECONDS = 25
 """What a stop may take by its own bound; everybody who stops the program must wait longer."""
-
-
-def lines_of(file: Path) -> list[str]:
-    """Lines of a Dockerfile that say something, continued ones as one."""
-    text = re.sub(r"\\\n", " ", file.read_text())
-    return [re.sub(r"\s+", " ", line).strip() for line in text.splitlines() if line.strip() and line[0] != "#"]
-
-
-def instructions(name: str) -> list[str]:
-    """The arguments of each such instruction of the image's Dockerfile."""
-    return [line.removeprefix(name + " ") for line in lines_of(DOCKERFILE) if line.startswith(name + " ")]
-
-
-def unit(file: Path) -> dict[str, dict[str, list[str]]]:
-    """Section → key → its values, in order: keys of a unit may repeat."""
-
-    class Repeated(dict[str, Any]):
-        def __setitem__(self, key: str, value: Any) -> None:
-            if isinstance(value, list) and key in self:
-                self[key].extend(value)
-            else:
-                super().__setitem__(key, value)
-
-    parser = configparser.RawConfigParser(strict=False, dict_type=Repeated, delimiters=("=",))
-    parser.optionxform = str  # type: ignore[assignment,method-assign]  # the documented way to keep capitals
-    parser.read(file)
-    return {section: {key: value.split("\n") for key, value in parser[section].items()} for section in parser}
-
-
-def seconds(text: str) -> int:
-    number, of = re.fullmatch(r"(\d+)(s|min|)", text.strip()).groups()  # type: ignore[union-attr]  # or the test fails
-    return int(number) * (60 if of == "min" else 1)
 
 
 # --- the image
@@ -95,11 +65,14 @@ def test_the_image_runs_without_rights_and_is_asked_without_a_shell() -> None:
     assert json.loads(check.partition(" CMD ")[2]) == ["cryptowatcher", "health"]
 
 
-def test_what_the_image_sets_is_a_configuration_that_listens_everywhere_and_writes_to_its_volume() -> None:
+def test_what_the_image_sets_is_a_configuration_that_listens_everywhere_and_writes_to_its_volumes() -> None:
     environ = dict(re.findall(r"(CRYPTOWATCHER_\w+)=(\S+)", " ".join(instructions("ENV"))))
     config = load(None, environ)
     assert (config.web.host, config.web.port) == ("0.0.0.0", PORT)
-    assert [str(config.data_dir)] == json.loads(instructions("VOLUME")[0])
+    volumes = json.loads(instructions("VOLUME")[0])
+    assert volumes == [str(config.data_dir), BACKUPS]
+    (made,) = re.findall(rf"install -d -o {USER} -g {USER} -m 0700 (\S+ \S+)", " ".join(instructions("RUN")))
+    assert made.split() == volumes, "a new volume takes owner and rights from here"
 
 
 def test_dependencies_come_as_wheels_with_hashes_and_nothing_else_is_fetched() -> None:
@@ -227,6 +200,15 @@ def test_prometheus_finds_the_watcher_and_is_let_in() -> None:
     assert "cryptowatcher" in load(None, {"CRYPTOWATCHER_WEB__HOSTS": default}).web.hosts
 
 
+def test_what_compose_itself_reads_is_not_taken_for_a_setting() -> None:
+    """In compose.env, where it may end up, it would stop the watcher, which refuses settings it does not know."""
+    read = set(re.findall(r"\$\{(\w+)", (DEPLOY / "compose.yaml").read_text()))
+    assert len(read) == 5
+    assert [name for name in read if not name.startswith("WATCHER_")] == []
+    page = (ROOT / "docs/deploy.md").read_text()
+    assert [name for name in read if name not in page] == []
+
+
 def test_what_the_mounted_files_name_is_mounted_too() -> None:
     targets = {
         volume["target"] if isinstance(volume, dict) else volume.split(":")[1]
@@ -271,15 +253,47 @@ def test_everybody_waits_longer_for_the_end_than_the_program_takes() -> None:
     assert all(seconds(service["stop_grace_period"]) > DRAIN_SECONDS for service in SERVICES.values())
 
 
-def test_everybody_asks_for_health_in_the_same_manner() -> None:
-    container = unit(QUADLET)["Container"]
-    assert (
-        json.loads(container["HealthCmd"][0]) == WATCHER["healthcheck"]["test"][1:] == ["cryptowatcher", "health"]
-    )
+def test_everybody_has_a_place_for_backups_beside_the_data() -> None:
+    """The rest of a container cannot be written, and a place in the data folder is refused."""
+    named = {"cryptowatcher-data:/data", f"cryptowatcher-backups:{BACKUPS}"}
+    assert named <= {each for each in WATCHER["volumes"] if isinstance(each, str)}
+    assert named <= set(unit(QUADLET)["Container"]["Volume"])
+    page = (ROOT / "docs/backup.md").read_text()
+    assert page.count(f"backup {BACKUPS} --keep 7") >= 2
+
+
+def test_image_and_compose_ask_for_health_in_the_same_manner() -> None:
+    assert WATCHER["healthcheck"]["test"][1:] == ["cryptowatcher", "health"]
     (flags,) = instructions("HEALTHCHECK")
-    for flag, compose, key in (("interval", "interval", "Interval"), ("timeout", "timeout", "Timeout")):
-        told = re.findall(rf"--{flag}=(\S+)", flags)
-        assert told == [WATCHER["healthcheck"][compose]] == container[f"Health{key}"]
+    for flag in ("interval", "timeout"):
+        assert re.findall(rf"--{flag}=(\S+)", flags) == [WATCHER["healthcheck"][flag]]
+
+
+def test_the_quadlet_container_is_not_asked_for_health_inside_where_its_port_is_not() -> None:
+    """systemd opened the port in the host's network; asked over the container's own loopback nobody answers."""
+    said = unit(QUADLET)
+    assert said["Service"]["Sockets"] == ["cryptowatcher.socket"]
+    assert "Network" not in said["Container"]
+    assert [value for key, value in said["Container"].items() if key.startswith("Health")] == [["none"]]
+
+
+def test_a_backup_beside_the_service_is_taken_by_its_user_of_its_data_with_its_settings() -> None:
+    service, backup = unit(SERVICE)["Service"], unit(BACKUP)["Service"]
+    for key in (
+        "User",
+        "DynamicUser",
+        "ConfigurationDirectory",
+        "WorkingDirectory",
+        "EnvironmentFile",
+        "Environment",
+    ):
+        assert backup[key] == service[key]
+    data, place = backup["StateDirectory"][0].split()
+    assert service["StateDirectory"] == [data]
+    assert backup["ExecStart"][0].split()[0] == service["ExecStart"][0].split()[0]
+    assert backup["ExecStart"][0].split()[3:] == ["backup", f"/var/lib/{place}", "--keep", "7"]
+    assert TIMER.stem == BACKUP.stem
+    assert unit(TIMER)["Install"]["WantedBy"] == ["timers.target"]
 
 
 @pytest.mark.parametrize("file", [SERVICE, QUADLET], ids=["service", "quadlet"])
@@ -303,7 +317,7 @@ def test_the_quadlet_container_has_no_rights_and_updates_only_to_what_says_that_
 )
 def test_systemd_understands_every_word_of_the_units() -> None:
     done = subprocess.run(
-        ["systemd-analyze", "verify", SERVICE, SOCKET], capture_output=True, text=True, check=False
+        ["systemd-analyze", "verify", SERVICE, SOCKET, BACKUP, TIMER], capture_output=True, text=True, check=False
     )
     said = [line for line in done.stderr.splitlines() if "cryptowatcher" in line]
     assert [
@@ -314,100 +328,8 @@ def test_systemd_understands_every_word_of_the_units() -> None:
 @pytest.mark.skipif(
     not shutil.which("systemd-analyze"), reason="systemd-analyze of the package systemd is not here"
 )
-def test_systemd_finds_the_service_well_locked_up() -> None:
-    command = ["systemd-analyze", "security", "--offline=yes", "--threshold=15", str(SERVICE)]
+@pytest.mark.parametrize("file", [SERVICE, BACKUP], ids=["service", "backup"])
+def test_systemd_finds_the_services_well_locked_up(file: Path) -> None:
+    command = ["systemd-analyze", "security", "--offline=yes", "--threshold=15", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-200:]
-
-
-# --- a real one
-
-
-BASE = "docker.io/library/python:3.13-slim-bookworm"
-"""Must be here already, without its digest; whoever cannot pull it may give another image this name."""
-
-ENGINE = ("buildah", "podman", "runc")
-HARDENED = (
-    "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--memory=1g",
-)  # fmt: skip
-
-
-def podman(*args: str) -> str:
-    """What it said; its own complaints about the machine go elsewhere."""
-    done = subprocess.run(["podman", *args], capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, f"podman {args}: {done.stderr}"
-    return done.stdout.strip()
-
-
-def has_base() -> bool:
-    return all(map(shutil.which, ENGINE)) and not subprocess.run(["podman", "image", "exists", BASE]).returncode
-
-
-@pytest.fixture(scope="module")
-def image() -> Iterator[str]:
-    """Built from the Dockerfile as it is. IMAGE_BUILD_FLAGS: what building takes on this machine."""
-    if not has_base():
-        pytest.skip(f"podman, buildah and runc (Debian packages) and an image {BASE} are not all here")
-    name = f"localhost/cryptowatcher-test:{os.getpid()}"
-    pinned = instructions("FROM")[0].partition(" AS ")[0]
-    flags = [
-        "--isolation=chroot",
-        "--pull-never",
-        "--format=docker",
-        "--build-context",
-        f"{pinned}=docker-image://{BASE}",
-    ]
-    command = ["buildah", "build", *flags, *os.environ.get("IMAGE_BUILD_FLAGS", "").split()]
-    done = subprocess.run(
-        [*command, "-f", DOCKERFILE, "-t", name, ROOT], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    yield name
-    podman("rmi", "--force", name)
-
-
-@pytest.fixture
-def market(image: str) -> Iterator[str]:
-    """A container with a simulated CoinGecko, and a network that has nothing else in it."""
-    container = podman("run", "-d", "--network=none", *HARDENED, image, "fake-coingecko", "--port=8099")
-    yield container
-    podman("rm", "--force", "--time=0", container)
-
-
-@pytest.mark.chaos
-def test_the_image_watches_without_rights_is_healthy_keeps_its_data_and_stops_when_told(
-    image: str, market: str
-) -> None:
-    name = f"cryptowatcher-test-{os.getpid()}"
-    settings = [
-        "-e=CRYPTOWATCHER_SOURCES__0__BASE_URL=http://127.0.0.1:8099/api/v3",
-        "-e=CRYPTOWATCHER_SOURCES__0__EVERY=2s",
-    ]
-    start = ["run", "-d", f"--name={name}", f"--network=container:{market}", f"--volume={name}:/data", *HARDENED]
-    try:
-        for life in (1, 2):
-            podman(*start, *settings, image)
-            until_healthy(name)
-            assert podman("exec", name, "id", "-u") == str(USER)
-            prices = podman("exec", name, "cryptowatcher", "prices", "--json")
-            assert "bitcoin/usd" in prices, f"life {life}"
-            with pytest.raises(AssertionError, match="Read-only file system"):
-                podman("exec", name, "touch", "/app/new")
-            with pytest.raises(AssertionError, match="No module named pip"):
-                podman("exec", name, "python", "-m", "pip")
-            podman("stop", "--time=40", name)
-            assert podman("inspect", name, "--format={{.State.ExitCode}}") == "0"
-            podman("rm", name)
-    finally:
-        podman("rm", "--force", "--ignore", "--time=0", name)
-        podman("volume", "rm", "--force", name)
-
-
-def until_healthy(name: str) -> None:
-    """By the image's own health check, as podman runs it."""
-    for _ in range(240):
-        asked = subprocess.run(["podman", "healthcheck", "run", name], capture_output=True, check=False)
-        if asked.returncode == 0:
-            return
-        time.sleep(0.5)
-    pytest.fail(f"never healthy: {podman('logs', name)}")

@@ -136,6 +136,24 @@ def test_the_data_folder_and_tmp_can_be_written_and_the_data_outlive_the_pod() -
     assert temporary == [mounts["/tmp"]]
 
 
+def test_backups_go_to_the_claim_that_is_named_and_to_no_place_without_one() -> None:
+    objects = rendered("backups: {existingClaim: safe}")
+    mounts = {each["mountPath"]: each["name"] for each in container("watcher", objects)["volumeMounts"]}
+    claims = {
+        each["name"]: each["persistentVolumeClaim"]["claimName"]
+        for each in pods(objects)["watcher"][1]["volumes"]
+        if "persistentVolumeClaim" in each
+    }
+    assert claims == {mounts["/backups"]: "safe"}
+    without = [each["mountPath"] for each in container("watcher", rendered())["volumeMounts"]]
+    assert without == ["/data", "/etc/cryptowatcher", "/tmp"]
+
+
+def test_the_journal_leaves_most_of_the_volume_to_the_store(tmp_path: Path) -> None:
+    (size,) = re.fullmatch(r"(\d+)Gi", DEFAULTS["persistence"]["size"]).groups()  # type: ignore[union-attr]  # or the test fails
+    assert loaded(rendered(), tmp_path, {}).keep.retention().journal_size < int(size) * 2**30 / 2
+
+
 def test_there_is_one_writer() -> None:
     assert one("StatefulSet", rendered())["spec"]["replicas"] == 1
 

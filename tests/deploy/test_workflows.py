@@ -156,6 +156,20 @@ def test_the_one_check_waits_for_every_job_of_ci() -> None:
     assert set(every["all"]["needs"]) == every.keys() - {"all"}
 
 
+def test_the_parts_of_the_night_are_all_of_chaos_and_none_of_it_twice() -> None:
+    parts = [
+        each["tests"].split() for each in read("nightly.yml")["jobs"]["chaos"]["strategy"]["matrix"]["include"]
+    ]
+
+    def runs(part: list[str], file: Path) -> bool:
+        ignored = [ROOT / word.removeprefix("--ignore=") for word in part if word.startswith("--ignore=")]
+        (named,) = [ROOT / word for word in part if not word.startswith("-")]
+        return file.is_relative_to(named) and not any(map(file.is_relative_to, ignored))
+
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    assert {file: count for file in files if (count := sum(runs(part, file) for part in parts)) != 1} == {}
+
+
 def test_every_target_of_make_that_is_named_exists() -> None:
     makefile = (ROOT / "Makefile").read_text().replace("$(BIN)", ".venv/bin").replace("$(READY)", ".venv/.ready")
     targets = set(re.findall(r"^([\w./-]+):(?!=)", makefile, re.MULTILINE))

@@ -26,6 +26,7 @@ ABOVE["supervise"] = ABOVE["pipeline"]
 ABOVE["replay"] = {*ABOVE} - {"replay"}
 ABOVE["backup"] = {*ABOVE} - {"backup"}
 ABOVE["doctor"] = {*ABOVE} - {"doctor"}
+ABOVE["program"] = {*ABOVE["pipeline"], "pipeline", "supervise"}
 ABOVE["app"] = {*ABOVE} - {"app"}
 ABOVE["testing"] = {*ABOVE} - {"testing"}
 ABOVE["cli"] = {*ABOVE} - {"cli"}

@@ -143,6 +143,24 @@ def test_a_jump_of_the_wall_clock_neither_lengthens_nor_shortens_a_wait(step: in
     virtual_time.run(main)
 
 
+@pytest.mark.parametrize("ahead", [3_600_000, 31_536_000_000], ids=["an hour", "a year"])
+def test_a_clock_that_was_ahead_in_the_life_before_locks_nothing(ahead: int) -> None:
+    async def main() -> None:
+        store, clock = Budgets(), VirtualClock()
+        clock.step(ahead)
+        before = pacer(store, clock, DEMO)
+        await before.turn()
+        await before.answered(ok=True)
+        clock.step(-ahead)
+        source = pacer(store, clock, DEMO)
+        await source.load()
+        for _ in range(3):
+            assert await took(source, clock) < 300.0
+            await source.answered(ok=True)
+
+    virtual_time.run(main)
+
+
 def test_a_demo_key_is_asked_every_four_and_a_half_minutes() -> None:
     async def main() -> None:
         clock = VirtualClock()

@@ -21,7 +21,6 @@ import psutil
 from cryptowatcher.adapters.channels.ping import Ping, Rounds
 from cryptowatcher.adapters.http import Http
 from cryptowatcher.adapters.stores.sqlite import open_sqlite_store
-from cryptowatcher.app import Pipeline
 from cryptowatcher.config.canary import Canary, life_begins
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.canary import NAME, RULE, SYSTEM_OWNER
@@ -29,6 +28,7 @@ from cryptowatcher.domain.deliveries import Delivery
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleSpec
 from cryptowatcher.errors import Unavailable
 from cryptowatcher.ports import Deps, Store, Tx
+from cryptowatcher.program import Pipeline
 from cryptowatcher.testing import virtual_time
 from cryptowatcher.testing.fake_coingecko import FakeCoinGecko
 from cryptowatcher.testing.market import Market

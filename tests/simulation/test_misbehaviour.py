@@ -15,12 +15,12 @@ from cryptowatcher.adapters.journals.sqlite import open_sqlite_journal
 from cryptowatcher.adapters.runner import Inline
 from cryptowatcher.adapters.sources.coingecko import CoinGeckoConfig
 from cryptowatcher.adapters.stores.sqlite import open_sqlite_store
-from cryptowatcher.app import Pipeline
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.deliveries import Delivery
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleSpec
 from cryptowatcher.domain.status import Price, SourceStatus
 from cryptowatcher.ports import Clock, Deps, Source, Store
+from cryptowatcher.program import Pipeline
 from cryptowatcher.testing import virtual_time
 from cryptowatcher.testing.fake_coingecko import FakeCoinGecko
 from cryptowatcher.testing.market import Market

@@ -33,6 +33,7 @@ class Sight:
         self._unseen: Counter[str] = Counter()
         self._state: SourceState = "starting"
         self._since = now
+        self._newest = now  # time we were told
 
     def failed(self, reason: str, detail: str) -> None:
         """A call brought nothing."""
@@ -40,6 +41,7 @@ class Sight:
 
     def saw(self, accepted: Iterable[str], unseen: Iterable[tuple[str, str]], *, held: int, now: int) -> None:
         """One answer: pairs with an accepted observation, and (pair, reason) for the others it spoke of."""
+        self._follow_clock(now)
         for pair in accepted:
             self._some = True
             self._seen_at[pair] = self._spoken_at[pair] = now
@@ -54,6 +56,7 @@ class Sight:
 
     def round_over(self, now: int) -> None:
         """All calls of a round were answered: only now it shows whether anything in it could be used."""
+        self._follow_clock(now)
         some, unseen = self._some, self._unseen
         self._some, self._unseen = False, Counter()
         if some:
@@ -68,6 +71,7 @@ class Sight:
 
     def status(self, now: int) -> SourceStatus:
         """How it stands now. `since` is when the state was entered."""
+        self._follow_clock(now)
         state = self._state_at(now)
         if state != self._state:
             self._state, self._since = state, now
@@ -83,6 +87,19 @@ class Sight:
             held=self._held,
             blind_pairs=tuple(self._blind(now)),
         )
+
+    def _follow_clock(self, now: int) -> None:
+        """What is remembered goes back with a clock that is set back: else nothing would grow old until it is
+        there again, and a source that is blind would look well."""
+        back, self._newest = self._newest - now, now
+        if back <= 0:
+            return
+        self._seen_at = {pair: time - back for pair, time in self._seen_at.items()}
+        self._spoken_at = {pair: time - back for pair, time in self._spoken_at.items()}
+        self._reason = {pair: (why, since - back) for pair, (why, since) in self._reason.items()}
+        self._since -= back
+        if self._last_ok:
+            self._last_ok -= back
 
     def _state_at(self, now: int) -> SourceState:
         if not self._last_ok and not self._trouble[0]:

@@ -43,7 +43,9 @@ class Pacer:
         except (msgspec.DecodeError, msgspec.ValidationError):
             log.warning("budget forgotten", source=self._source, reason="not readable")
             return
-        self._budget = msgspec.structs.replace(kept, round_at=0)
+        # Written while the clock was ahead, it is moved back once, now. Moved back at each look instead, its times
+        # would stay as far away as they are until the clock is there again.
+        self._budget = rules.at(msgspec.structs.replace(kept, round_at=0), self._now())
 
     async def turn(self, *, first: bool = True) -> None:
         """Returns when the next call may be made; it is durably counted by then. `first`: this call begins a

@@ -19,13 +19,13 @@ import numpy as np
 from cryptowatcher.adapters.journals.sqlite import SqliteJournal, open_sqlite_journal
 from cryptowatcher.adapters.runner import Inline
 from cryptowatcher.adapters.stores.sqlite import open_sqlite_store
-from cryptowatcher.app import Pipeline
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.deliveries import ChannelPolicy, Delivery, RetryPolicy
 from cryptowatcher.domain.records import Record
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleChange, RuleSpec, TakeUp
 from cryptowatcher.errors import Refused, Unavailable
 from cryptowatcher.ports import Clock, Observations, Pace, Store, Tx
+from cryptowatcher.program import Pipeline
 from cryptowatcher.testing import virtual_time
 from cryptowatcher.testing.virtual_time import VirtualClock
 

@@ -1,0 +1,175 @@
+"""The pipeline's jobs over one journal and one store: started side by side, ended in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
+from random import Random
+
+import structlog
+
+from cryptowatcher.domain.deliveries import ChannelPolicy
+from cryptowatcher.domain.retention import Retention
+from cryptowatcher.domain.status import Pulse
+from cryptowatcher.errors import Unavailable
+from cryptowatcher.pipeline.beat import BEAT_EVERY, Beater
+from cryptowatcher.pipeline.collect import Collector
+from cryptowatcher.pipeline.meters import Meters
+from cryptowatcher.pipeline.notify import Notifier
+from cryptowatcher.pipeline.pacing import Pacer
+from cryptowatcher.pipeline.tidy import Tidier
+from cryptowatcher.pipeline.watch import Watch
+from cryptowatcher.ports import Channel, Clock, Journal, Source, Store, Traces
+from cryptowatcher.supervise import Jobs
+
+CATCH_UP_WITHIN = 5.0
+"""Seconds that watch gets at a stop to reach the journal's head; the rest is caught up at the next start."""
+
+Job = Callable[[], Coroutine[None, None, None]]
+
+log = structlog.get_logger()
+
+
+class Pipeline:
+    """collect, watch, notify, tidy and beat over one journal and one store."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        journal: Journal,
+        channels: Mapping[str, Channel],
+        policies: Mapping[str, ChannelPolicy],
+        sources: Sequence[Source],
+        clock: Clock,
+        random: Random,
+        holder: str,
+        defaults: Sequence[str] | None = None,
+        beat_every: float = BEAT_EVERY,
+        keep: Retention = Retention(),  # noqa: B008  it is frozen
+        meters: Meters | None = None,
+        traces: Traces | None = None,
+    ) -> None:
+        """`defaults`: channels of the rules that name none; without it all."""
+        self._store = store
+        self._journal = journal
+        self._clock = clock
+        self._random = random
+        self._sources = tuple(sources)
+        self._defaults = tuple(channels if defaults is None else defaults)
+        self._traces = traces
+        self.meters = meters or Meters()
+        self._jobs = Jobs(self.meters.job_restarted)
+        self._beater = Beater(journal, clock, every=beat_every, meters=self.meters)
+        self._tidier = Tidier(journal, store, clock, keep=keep, trimmed=self.meters.trimmed)
+        self._notifier = Notifier(
+            store,
+            channels,
+            clock=clock,
+            random=random,
+            holder=holder,
+            policies=policies,
+            meters=self.meters,
+            traces=traces,
+        )
+        self._watch = self._new_watch()
+
+    def _new_watch(self) -> Watch:
+        return Watch(
+            self._journal,
+            self._store,
+            self._clock,
+            channels=self._defaults,
+            committed=self._notifier.wake,
+            meters=self.meters,
+            traces=self._traces,
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether watch stands where it stood when the program ended before."""
+        return self._watch.ready
+
+    def pulse(self, metrics: str) -> Pulse:
+        """How it is now."""
+        return Pulse(at=self._clock.now(), metrics=metrics, troubles=self.troubles())
+
+    def troubles(self) -> dict[str, str]:
+        """Job → why it cannot go on now."""
+        return self._jobs.troubles()
+
+    async def run(
+        self, stop: asyncio.Event, *, beside: Sequence[Job] = (), stopping: Callable[[], None] = lambda: None
+    ) -> None:
+        """All jobs side by side until `stop`; then in order: stop collecting, let watch reach the head, let
+        notify end what it has in hand. What does not end in time is caught up at the next start.
+
+        beside:   further jobs, ended last: the page is there as long as can be
+        stopping: called when the end begins
+        """
+        keep = self._jobs.keep
+        self.meters.expect_jobs("beat", "tidy", "watch", "notify", *(source.name for source in self._sources))
+        try:
+            async with asyncio.TaskGroup() as group:
+                start = group.create_task
+                others = [start(job()) for job in beside]
+                collects = [start(keep(s.name, partial(self._collect, s))) for s in self._sources]
+                beat = start(keep("beat", self._beater.run))
+                tidy = start(keep("tidy", self._tidier.run))
+                watch = start(keep("watch", self._follow))
+                notify = start(keep("notify", self._notifier.run))
+                await stop.wait()
+                log.info("stopping")
+                stopping()
+                await _end(*collects, beat, tidy)
+                await self._drain()
+                await _end(watch)
+                try:
+                    await self._watch.close()
+                except Unavailable as error:
+                    log.warning("stopped without the last commit; the next start catches up", why=str(error))
+                await _end(notify)
+                await _end(*others)
+        except BaseExceptionGroup as group_error:
+            raise innermost(group_error) from group_error
+
+    async def _collect(self, source: Source) -> None:
+        pacer = Pacer(source.name, source.pace, self._store, self._clock, self._random)
+        collector = Collector(
+            source, self._journal, self._store, pacer, self._clock, meters=self.meters, traces=self._traces
+        )
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(collector.run())
+                group.create_task(collector.report())
+        except BaseExceptionGroup as error:
+            raise innermost(error) from error
+
+    async def _follow(self) -> None:
+        # What was stepped and not committed is only in memory: after a failure begin from the store again.
+        self._watch = self._new_watch()
+        await self._watch.run()
+
+    async def _drain(self) -> None:
+        with contextlib.suppress(TimeoutError, Unavailable):
+            async with asyncio.timeout(CATCH_UP_WITHIN):
+                head = await self._journal.head()
+                while self._watch.position < head:  # noqa: ASYNC110  it is a bounded wait for another task
+                    await asyncio.sleep(0.02)
+
+
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    """Cancel tasks and wait until they have ended."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+def innermost(error: BaseException) -> BaseException:
+    """The one exception that matters of a group: the first that is not a group itself."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

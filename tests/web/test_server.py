@@ -11,7 +11,7 @@ import pytest
 
 from cryptowatcher.listening import listen
 from cryptowatcher.web.api import build
-from cryptowatcher.web.server import room_for_streams
+from cryptowatcher.web.server import QUIET_SECONDS, room_for_streams
 from tests.web.serving import serving, until
 from tests.web.world import world
 
@@ -83,3 +83,21 @@ async def until_refused(port: int) -> None:
     while True:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.close()
+
+
+def test_a_client_that_has_connected_and_is_slow_to_ask_is_answered_at_the_end_too(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as here, serving(build(here.deps()), here.hub) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            async with server.client() as other:  # by its answer the first connection has been taken
+                await other.get("/health/live")
+            server.stop.set()
+            with pytest.raises(OSError):
+                await until_refused(server.port)
+            await asyncio.sleep(1.25 * QUIET_SECONDS)  # longer than others may stay silent
+            writer.write(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert b"200 OK" in await reader.read()
+            await server.ended
+            writer.close()
+
+    asyncio.run(scenario())

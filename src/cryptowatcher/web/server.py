@@ -18,7 +18,7 @@ from cryptowatcher.listening import BACKLOG
 from cryptowatcher.web.live import Hub
 
 QUIET_SECONDS = 1.5
-"""Open connections may stay silent for so long before they are closed in draining."""
+"""Connections that were answered may stay silent for so long before they are closed in draining."""
 DRAIN_SECONDS = 7.0
 """For all of draining: a busy page has many requests before it that are not read yet."""
 GRACE_SECONDS = 2
@@ -55,7 +55,7 @@ class _Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         began, open_ = loop.time(), self.server_state.connections
         while open_ and loop.time() < began + DRAIN_SECONDS:
-            busy = self.server_state.tasks or any(map(_has_unread, open_))
+            busy = self.server_state.tasks or any(map(_is_asking, open_))
             if not busy and loop.time() > began + QUIET_SECONDS:
                 break
             await asyncio.sleep(0.02)
@@ -63,8 +63,11 @@ class _Server(uvicorn.Server):
             connection.shutdown()
 
 
-def _has_unread(connection: Any) -> bool:
-    """Whether a request came in that this busy process has not read yet. `connection`: one of uvicorn's."""
+def _is_asking(connection: Any) -> bool:
+    """Whether a request came in that this busy process has not read yet, or will: nobody connects in order to be
+    silent, but a busy client may take a while. `connection`: one of uvicorn's."""
+    if connection.cycle is None:  # no request has come on it
+        return True
     sock = connection.transport.get_extra_info("socket")
     if sock is None or sock.fileno() < 0:
         return False

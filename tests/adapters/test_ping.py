@@ -341,12 +341,12 @@ def test_the_settings_never_show_the_address() -> None:
     assert "secret" not in repr(Canary(url="https://hc-ping.test/secret"))
 
 
-def test_its_name_is_taken_while_it_is_there() -> None:
+@pytest.mark.parametrize("enabled", [True, False])
+def test_its_name_is_taken_whether_or_not_it_is_there(enabled: bool) -> None:
     with pytest.raises(ConfigError) as refused:
-        Canary().check_name(NAME, where="channels[0].name")
+        Canary(enabled=enabled).check_name(NAME, where="channels[0].name")
     assert refused.value.where == "channels[0].name"
-    Canary().check_name("ops", where="")
-    Canary(enabled=False).check_name(NAME, where="")
+    Canary(enabled=enabled).check_name("ops", where="")
 
 
 def test_it_has_a_rule_only_while_it_is_there() -> None:

@@ -200,7 +200,7 @@ def test_the_real_program_under_load_stays_as_it_is(tmp_path: Path) -> None:
             samples.append(take(processes(here), tmp_path / "data", time.monotonic()))
             time.sleep(max(0.6, min(10.0, MINUTES)))
         say(f"{MINUTES:g} minutes, {here.program.prices} prices shown, exits {here.program.exits}")
-        trends = report(samples)
+        trends = report(samples[len(samples) // 2 :])  # windows fill, and caches, in the first half hour
         (tmp_path / "samples.json").write_text(json.dumps([msgspec.to_builtins(each) for each in samples]))
         assert here.program.exits == []
         assert trends["threads"].share < 0.05

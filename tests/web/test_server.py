@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import select
 import signal
+import socket
 from pathlib import Path
 
 import pytest
 
 from cryptowatcher.listening import listen
 from cryptowatcher.web.api import build
-from cryptowatcher.web.server import QUIET_SECONDS, room_for_streams
+from cryptowatcher.web.server import QUIET_SECONDS, room_for_streams, serve
 from tests.web.serving import serving, until
 from tests.web.world import world
 
@@ -74,6 +76,31 @@ def test_a_connection_that_is_open_at_the_end_gets_one_more_answer_which_says_th
             assert b"connection: close" in rest.lower()
             await server.ended
             writer.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("steps", range(8))
+def test_a_connection_that_comes_just_as_the_end_begins_is_answered_or_left_to_who_holds_the_port(
+    tmp_path: Path, steps: int
+) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as here:
+            sock, stop, started = listen("127.0.0.1", 0), asyncio.Event(), asyncio.Event()
+            held = sock.dup()  # as a service manager does
+            running = asyncio.create_task(
+                serve(build(here.deps()), sockets=[sock], stop=stop, hub=here.hub, started=started.set)
+            )
+            await started.wait()
+            stop.set()
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            with held, socket.create_connection(held.getsockname()) as client:
+                client.settimeout(10)
+                client.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                await running
+                left_to_others = select.select([held], [], [], 0)[0]
+                assert left_to_others or client.recv(100).startswith(b"HTTP/1.1 200")
 
     asyncio.run(scenario())
 

@@ -48,8 +48,7 @@ class _Server(uvicorn.Server):
         """Take no new connections (they wait in the kernel's queue for whoever holds the port too), and let those
         that are open have one more answer that tells them not to ask again here. A connection that is closed
         while its request is on the way would be a failed request. Those that stay silent are closed in the end."""
-        for server in self.servers:
-            server.close()
+        await self._stop_accepting()
         self.config.encoded_headers.append(_LAST_ANSWER)
         self.server_state.default_headers = [*self.server_state.default_headers, _LAST_ANSWER]
         loop = asyncio.get_running_loop()
@@ -61,6 +60,17 @@ class _Server(uvicorn.Server):
             await asyncio.sleep(0.02)
         for connection in list(open_):  # at once, before anything more comes in
             connection.shutdown()
+
+    async def _stop_accepting(self) -> None:
+        """asyncio drops a connection that it accepted but has not set up yet when its server is closed: so first it
+        accepts no more, then those are set up, then it is closed."""
+        loop = asyncio.get_running_loop()
+        for server in self.servers:
+            for sock in server.sockets:
+                loop.remove_reader(sock.fileno())
+        await asyncio.sleep(0.05)
+        for server in self.servers:
+            server.close()
 
 
 def _is_asking(connection: Any) -> bool:

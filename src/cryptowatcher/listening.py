@@ -27,6 +27,8 @@ FIRST_FD = 3
 OURS = "cryptowatcher"
 """The name of a socket that we bound ourselves; another one was given and is used whatever its address."""
 
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  asked, not bound
+
 
 class Listening(msgspec.Struct, frozen=True):
     """Open listening sockets, and whether somebody else (systemd) opened them."""
@@ -57,6 +59,11 @@ class Listening(msgspec.Struct, frozen=True):
         environ["LISTEN_FDS"] = str(len(copies))
         if not self.given:
             environ["LISTEN_FDNAMES"] = ":".join([OURS] * len(copies))
+
+
+def asked_at(host: str) -> str:
+    """Where this machine asks what listens on `host`: over loopback where that means all of its addresses."""
+    return _EVERYWHERE.get(host, host)
 
 
 @contextmanager

@@ -20,9 +20,10 @@ from cryptowatcher.adapters.sqlite_file import copy_file, look_into
 from cryptowatcher.backup.facts import journal_facts, store_facts
 from cryptowatcher.backup.manifest import Manifest, backups_in, read_backup
 from cryptowatcher.backup.restore import finish_restore, is_restoring, restore
-from cryptowatcher.backup.take import Note, take
+from cryptowatcher.backup.take import take
 from cryptowatcher.config import Config, resolve
 from cryptowatcher.domain.records import Beat, Draft
+from cryptowatcher.domain.status import BackupNote
 from cryptowatcher.domain.watcher import CHECKPOINT_SCHEMA
 from cryptowatcher.errors import ConfigError, Unavailable
 from cryptowatcher.ports import Cursor, Journal, Step, Store
@@ -107,7 +108,7 @@ def test_a_backup_says_what_it_is_and_the_data_folder_when_it_was(terminal: Term
     assert manifest.store.unsent == 1
     assert manifest.secrets == ("file hook.key",)
     assert msgspec.json.decode(answer.stdout)["path"] == str(backup)
-    note = msgspec.json.decode((terminal.folder / "data/backup.json").read_bytes(), type=Note)
+    note = msgspec.json.decode((terminal.folder / "data/backup.json").read_bytes(), type=BackupNote)
     assert note.path == str(backup)
     assert note.at >= manifest.at
     assert not [each for each in backup.iterdir() if b"s3cret" in each.read_bytes()]

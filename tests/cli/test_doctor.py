@@ -18,7 +18,6 @@ import apsw
 import msgspec
 import pytest
 
-from cryptowatcher.backup.take import Note
 from cryptowatcher.cli.output import now
 from cryptowatcher.config import load
 from cryptowatcher.doctor import examine
@@ -26,6 +25,7 @@ from cryptowatcher.doctor.findings import Case, Told
 from cryptowatcher.doctor.folder import mounted
 from cryptowatcher.doctor.update import schema_steps
 from cryptowatcher.domain.intervals import MS
+from cryptowatcher.domain.status import BackupNote
 from cryptowatcher.supervise import only_instance
 from cryptowatcher.testing.fake_coingecko import FakeCoinGecko
 from cryptowatcher.testing.market import Market
@@ -317,14 +317,14 @@ def test_an_old_backup_is_a_warning_and_stops_an_update(watched: Terminal) -> No
         (2 * MS["d"], "ok", "wrong"),
         (9 * MS["d"], "warning", "wrong"),
     ):
-        note = Note(now() - age, str(watched.folder))
+        note = BackupNote(now() - age, str(watched.folder))
         (watched.folder / "data/backup.json").write_bytes(msgspec.json.encode(note))
         found = states(findings(watched, "--offline", "--pre-update"))
         assert (found["data: backup"], found["update: backup"]) == (expected, update)
 
 
 def test_a_backup_that_is_gone_is_a_warning(watched: Terminal) -> None:
-    note = Note(now(), str(watched.folder / "gone"))
+    note = BackupNote(now(), str(watched.folder / "gone"))
     (watched.folder / "data/backup.json").write_bytes(msgspec.json.encode(note))
     assert states(findings(watched, "--offline"))["data: backup"] == "warning"
 

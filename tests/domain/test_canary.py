@@ -42,21 +42,25 @@ def everyones(*, first: int, head: int) -> list[RuleChange]:
     return [change_to(spec, number, head=head) for number, spec in enumerate(specs, first)]
 
 
+def begun(changes: list[RuleChange], state: bytes | None = None) -> Watcher:
+    """A watcher as a process begins with it: from the state that one before left, and with what is not in it."""
+    watcher = Watcher()
+    if state is not None:
+        watcher.restore(state)
+    for change in changes:
+        if change.number > watcher.applied:
+            watcher.take_up(change, change.head)
+    return watcher
+
+
 def followed(changes: list[RuleChange], bodies: list[Body], *, restart_every: int = 10**9) -> Effects:
     """All effects of a journal with these bodies, by processes that live for so many records each."""
-    watcher, seen = Watcher(), list[Effects]()
-    for change in changes:
-        watcher.take_up(change, change.head)
+    watcher, seen = begun(changes), list[Effects]()
     for seq, body in enumerate(bodies, 1):
         watcher.step(Record(seq=seq, at=BEGIN + seq * HALF, writer="w", number=seq, body=body))
         seen.append(watcher.effects())
         if seq % restart_every == 0:
-            state = watcher.state()
-            watcher = Watcher()
-            watcher.restore(state)
-            for change in changes:
-                if change.number > watcher.applied:
-                    watcher.take_up(change, change.head)
+            watcher = begun(changes, watcher.state())
     return Effects(
         alerts=[each for effects in seen for each in effects.alerts],
         candles=[each for effects in seen for each in effects.candles],
@@ -134,19 +138,12 @@ def test_what_others_get_is_the_same_with_it_and_without_it(journey: Journey, se
 
 def _everything(records: list[Record], changes: list[RuleChange], random: Random, *, dies: float) -> list[bytes]:
     """All that a store would be told, in order."""
-    watcher, told = Watcher(), list[bytes]()
-    for change in changes:
-        watcher.take_up(change, change.head)
+    watcher, told = begun(changes), list[bytes]()
     for record in records:
         watcher.step(record)
         told += [msgspec.json.encode(watcher.effects())]
         if random.random() < dies:
-            state = watcher.state()
-            watcher = Watcher()
-            watcher.restore(state)
-            for change in changes:
-                if change.number > watcher.applied:
-                    watcher.take_up(change, change.head)
+            watcher = begun(changes, watcher.state())
     nothing = msgspec.json.encode(Watcher().effects())
     return [each for each in told if each != nothing]
 

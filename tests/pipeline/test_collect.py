@@ -21,6 +21,14 @@ from tests.pipeline.inline import all_records, nothing, put
 from tests.pipeline.stage import BUSY, CALM, COINS, DEMO, HOUR, LIMITED, Line, Says, Stage, but, on_stage
 
 
+async def watch_once(stage: Stage) -> None:
+    """What stands in the journal goes into the store."""
+    watch = Watch(stage.journal, stage.store, stage.clock, channels=())
+    await watch.recover()
+    await watch.advance()
+    await watch.close()
+
+
 def test_what_is_accepted_held_and_rejected_of_an_answer_stands_in_the_journal_after_one_append(
     tmp_path: Path,
 ) -> None:
@@ -81,10 +89,7 @@ def test_a_dropped_price_is_no_memory(tmp_path: Path) -> None:
 def test_after_a_long_pause_the_last_price_of_the_store_is_what_a_jump_is_seen_against(tmp_path: Path) -> None:
     async def main(stage: Stage) -> None:
         await stage.play(but())
-        watch = Watch(stage.journal, stage.store, stage.clock, channels=())
-        await watch.recover()
-        await watch.advance()
-        await watch.close()
+        await watch_once(stage)
         await asyncio.sleep(30 * HOUR)
         await stage.play(but(coin_0=40_000.0))
         assert await stage.told(after=1) == ["ticks 9 calm", "held jump coin-0/usd=40000"]
@@ -97,10 +102,7 @@ def test_after_a_long_pause_the_journal_goes_before_the_store(tmp_path: Path) ->
 
     async def main(stage: Stage) -> None:
         await stage.play(but())
-        watch = Watch(stage.journal, stage.store, stage.clock, channels=())
-        await watch.recover()
-        await watch.advance()
-        await watch.close()
+        await watch_once(stage)
         await stage.play(but(coin_0=200.0), but(coin_0=200.0))
         await stage.play(but(coin_0=201.0))
         assert (await stage.told())[-1] == "ticks coin-0/usd=201 9 calm"

@@ -43,6 +43,14 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.02)
 
 
+async def begins_anew(program: Program) -> None:
+    """It is told to, and does: with another page."""
+    pid = program.process.pid
+    before = page_of(pid)
+    program.process.send_signal(signal.SIGHUP)
+    await until(lambda: page_of(pid) not in (None, before))
+
+
 async def edges(
     program: Program,
     fake: FakeCoinGecko,
@@ -77,16 +85,9 @@ def test_beginning_anew_in_place_fails_no_request_and_loses_no_alert(
 ) -> None:
     async def story(config: Path, port: int, fake: FakeCoinGecko, hook: WebhookReceiver) -> None:
         async with running(config, port) as program:
-            pid = program.process.pid
             await program.until("/api/v1/prices/bitcoin/usd", shows(LOW))
-
-            async def renewed() -> None:
-                before = page_of(pid)
-                program.process.send_signal(signal.SIGHUP)
-                await until(lambda: page_of(pid) not in (None, before))
-
             async with load(port, "/api/v1/prices/bitcoin/usd", a_second=a_second) as seen:
-                await edges(program, fake, hook, rounds, renewed)
+                await edges(program, fake, hook, rounds, lambda: begins_anew(program))
             assert program.process.returncode is None
             assert await program.stop() == 0
         assert_nothing_was_noticed(seen, hook, rounds)
@@ -146,23 +147,27 @@ def checks_of(pid: int) -> list[psutil.Process]:
     return [child for child in psutil.Process(pid).children() if "check" in child.cmdline()]
 
 
+async def begins_anew_in_vain(program: Program, fake: FakeCoinGecko, hook: WebhookReceiver) -> None:
+    """It is told to, looks whether that would work, and goes on as before: the same page, and the next alert."""
+    pid = program.process.pid
+    page = page_of(pid)
+    program.process.send_signal(signal.SIGHUP)
+    await until(lambda: checks_of(pid))
+    await until(lambda: not checks_of(pid))
+    fake.set_price("bitcoin", HIGH)
+    await hook.wait_for(1)
+    assert page_of(pid) == page
+
+
 def test_what_would_not_start_does_not_take_the_place_of_what_runs(tmp_path: Path) -> None:
     async def story(config: Path, port: int, fake: FakeCoinGecko, hook: WebhookReceiver) -> None:
         async with running(config, port) as program:
             await program.until("/api/v1/prices/bitcoin/usd", shows(LOW))
-            pid = program.process.pid
-            page = page_of(pid)
             good = config.read_text()  # noqa: ASYNC240  a small file
             config.write_text("this is not TOML")  # noqa: ASYNC240
-            program.process.send_signal(signal.SIGHUP)
-            await until(lambda: checks_of(pid))
-            await until(lambda: not checks_of(pid))
-            fake.set_price("bitcoin", HIGH)
-            await hook.wait_for(1)
-            assert page_of(pid) == page
+            await begins_anew_in_vain(program, fake, hook)
             config.write_text(good.replace("64000", "70000"))  # noqa: ASYNC240
-            program.process.send_signal(signal.SIGHUP)
-            await until(lambda: page_of(pid) not in (None, page))
+            await begins_anew(program)
             await program.until("/api/v1/rules", lambda answer: "70000" in answer.text)
             assert await program.stop() == 0
 
@@ -173,17 +178,10 @@ def test_a_port_that_cannot_be_had_is_seen_before_anything_is_given_up(tmp_path:
     async def story(config: Path, port: int, fake: FakeCoinGecko, hook: WebhookReceiver) -> None:
         async with running(config, port) as program:
             await program.until("/api/v1/prices/bitcoin/usd", shows(LOW))
-            pid = program.process.pid
-            page = page_of(pid)
             with socket.create_server(("127.0.0.1", 0)) as taken:
                 told = config.read_text()  # noqa: ASYNC240  a small file
                 config.write_text(told.replace(str(port), str(taken.getsockname()[1])))  # noqa: ASYNC240
-                program.process.send_signal(signal.SIGHUP)
-                await until(lambda: checks_of(pid))
-                await until(lambda: not checks_of(pid))
-                fake.set_price("bitcoin", HIGH)
-                await hook.wait_for(1)
-            assert page_of(pid) == page
+                await begins_anew_in_vain(program, fake, hook)
             assert await program.stop() == 0
 
     with_world(story, tmp_path)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import os
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -206,10 +208,10 @@ def test_the_disk_and_the_files_on_it_are_told(tmp_path: Path) -> None:
     assert found["cryptowatcher_backup_last_success_timestamp_seconds"] == 90
 
 
-@pytest.mark.parametrize("note", [None, "", "{}", '{"at": "yesterday"}', "\x00"])
-def test_a_back_up_that_never_was_is_unknown(tmp_path: Path, note: str | None) -> None:
+@pytest.mark.parametrize("note", [None, b"", b"{}", b'{"at": "yesterday"}', b"\x00", b'{"at": 1, "path": "\xff"}'])
+def test_a_back_up_that_never_was_is_unknown(tmp_path: Path, note: bytes | None) -> None:
     if note is not None:
-        (tmp_path / "backup.json").write_text(note)
+        (tmp_path / "backup.json").write_bytes(note)
     found = samples(scrape(tmp_path, data_dir=tmp_path))
     assert math.isnan(found["cryptowatcher_backup_last_success_timestamp_seconds"])
 
@@ -224,6 +226,37 @@ def test_a_disk_that_is_gone_is_unknown_and_the_rest_is_told(tmp_path: Path) -> 
     found = samples(scrape(tmp_path, data_dir=tmp_path / "nowhere"))
     assert math.isnan(found["cryptowatcher_disk_free_bytes"])
     assert found["cryptowatcher_journal_head"] == 1
+
+
+def test_a_disk_that_does_not_answer_holds_up_one_thread_however_often_it_is_asked_about(tmp_path: Path) -> None:
+    note = tmp_path / "backup.json"
+    os.mkfifo(note)  # who reads it waits for somebody who writes
+
+    def mend() -> None:
+        writer = os.open(note, os.O_RDWR)
+        note.unlink()
+        note.write_text(json.dumps({"at": 90_000, "path": "elsewhere"}))
+        os.close(writer)
+
+    async def scenario() -> None:
+        limits = Limits(check_seconds=0.1)
+        async with world(tmp_path) as here, here.client(data_dir=tmp_path, limits=limits) as client:
+
+            async def told() -> dict[str, float]:
+                return samples((await client.get("/metrics")).text)
+
+            try:
+                found = [*await asyncio.gather(told(), told(), told()), await told(), await told()]
+                held_up = [thread for thread in threading.enumerate() if thread.name.startswith("asyncio_")]
+            finally:
+                mend()
+            assert all(math.isnan(each["cryptowatcher_disk_free_bytes"]) for each in found)
+            assert len(held_up) == 1
+            while math.isnan((again := await told())["cryptowatcher_disk_free_bytes"]):
+                pass  # it has just begun to answer
+            assert again["cryptowatcher_backup_last_success_timestamp_seconds"] == 90
+
+    asyncio.run(scenario())
 
 
 # --- prices ----------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
 from typing import Final
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -177,6 +178,15 @@ def _address(url: str) -> httpx.URL:
     if address.scheme not in ("http", "https") or not address.host or (address.port or 0) > 65535:
         raise Refused("not an http or https address", reason="bad_url")
     return address
+
+
+def can_be_asked(url: str) -> bool:
+    """Whether it is a whole http or https URL. For a configuration, before anything is asked."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, a bracket that does not close
+        return False
 
 
 def translate(error: Exception, host: str) -> Unavailable | Refused:

@@ -46,21 +46,12 @@ from cryptowatcher.backup.manifest import (
 )
 from cryptowatcher.backup.restore import is_restoring
 from cryptowatcher.config import FILE_NAME, Config
+from cryptowatcher.domain.status import BACKUP_NOTE, BackupNote
 from cryptowatcher.errors import ConfigError, Unavailable
 from cryptowatcher.ports import Clock
 
-NOTE = "backup.json"
-"""In the data folder: when the newest backup was complete, and where it lies. /metrics and `doctor` read it."""
-
 ATTEMPTS = 5
 _UNFINISHED = ".unfinished-"
-
-
-class Note(msgspec.Struct, frozen=True):
-    """at: epoch ms"""
-
-    at: int
-    path: str
 
 
 def default_target(config: Config) -> Path:
@@ -87,18 +78,18 @@ def take(
             backup = Backup(to / name_at(made.at), made)
             folder.rename(backup.path)
         sync(to)
-    _note(config, Note(clock.now(), str(backup.path)))
+    _note(config, BackupNote(clock.now(), str(backup.path)))
     if keep:
         with _explained(to):
             _remove_older(to, made.of, keep)
     return backup
 
 
-def _note(config: Config, note: Note) -> None:
+def _note(config: Config, note: BackupNote) -> None:
     try:
-        write_whole(config.data_dir / NOTE, msgspec.json.encode(note))
+        write_whole(config.data_dir / BACKUP_NOTE, msgspec.json.encode(note))
     except OSError as error:
-        message = f"the backup {note.path} is complete, but {NOTE} cannot be written: {error.strerror}"
+        message = f"the backup {note.path} is complete, but {BACKUP_NOTE} cannot be written: {error.strerror}"
         hint = "metrics and `doctor` do not know of this backup; take it as the user that runs the watcher"
         raise ConfigError(message, where=str(config.data_dir), hint=hint) from error
 

@@ -19,11 +19,10 @@ import typer
 
 from cryptowatcher.domain.texts import plain
 from cryptowatcher.errors import ConfigError, Unavailable
+from cryptowatcher.listening import asked_at
 
 FILE_NAME = "cryptowatcher.toml"
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8000
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  asked, not bound
-"""Addresses to listen on that mean all of this machine's, and where to ask then."""
 
 LONGEST = 256 * 1024
 """Bytes of an answer; a longer one is not ours."""
@@ -135,7 +134,7 @@ def configured_page(file: Path | None, environ: Mapping[str, str]) -> Page:
         hint = "say where the page is with --url"
         raise ConfigError(f"the page has no known address ({host!r}, port {port})", where="web", hint=hint)
     # The page knows itself as localhost, whatever name or address it was told to listen on.
-    return Page("http", EVERYWHERE.get(host, host), int(port), name="localhost")
+    return Page("http", asked_at(host), int(port), name="localhost")
 
 
 def _web_table(file: Path) -> Mapping[str, Any]:

@@ -8,8 +8,6 @@ from contextlib import closing
 from pathlib import Path
 from random import Random
 
-import msgspec
-
 from cryptowatcher.adapters.journals.sqlite import SCHEMA as JOURNAL_SCHEMA
 from cryptowatcher.adapters.sqlite_file import faults, look_into
 from cryptowatcher.adapters.stores.migrations import HEAD
@@ -24,9 +22,9 @@ from cryptowatcher.backup.facts import (
     store_file,
 )
 from cryptowatcher.backup.restore import STAGED, is_restoring
-from cryptowatcher.backup.take import NOTE, Note
 from cryptowatcher.doctor.findings import Case, Finding, amount, ok, warning, wrong
 from cryptowatcher.domain.intervals import MS, show_duration
+from cryptowatcher.domain.status import BACKUP_NOTE
 from cryptowatcher.errors import ConfigError
 from cryptowatcher.ports import Cursor, Deps
 from cryptowatcher.supervise import is_watched
@@ -180,12 +178,12 @@ def wal(case: Case) -> Iterator[Finding]:
 
 def backup(case: Case) -> Iterator[Finding]:
     try:
-        note = msgspec.json.decode((case.folder / NOTE).read_bytes(), type=Note)
+        note = case.last_backup()
     except FileNotFoundError:
         yield warning("there never was one", "take one each day: cryptowatcher backup FOLDER --keep 7")
         return
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        yield warning(f"{case.folder / NOTE} cannot be understood", "take a backup: that writes it anew")
+    if note is None:
+        yield warning(f"{case.folder / BACKUP_NOTE} cannot be understood", "take a backup: that writes it anew")
         return
     age = max(0, case.clock.now() - note.at)
     said = f"{show_duration(age // MS['m'] * MS['m'])} old, {note.path}"

@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from cryptowatcher.config import Config
+from cryptowatcher.domain.status import BACKUP_NOTE, BackupNote, read_backup_note
 from cryptowatcher.ports import Clock
 
 State = Literal["ok", "warning", "wrong"]
@@ -43,6 +44,10 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     def there(self) -> bool:
         """Whether there is a data folder that can be looked into."""
         return self.folder.is_dir() and os.access(self.folder, os.R_OK | os.X_OK)
+
+    def last_backup(self) -> BackupNote | None:
+        """What was noted of it; None when that cannot be understood. OSError when it cannot be read."""
+        return read_backup_note((self.folder / BACKUP_NOTE).read_bytes())
 
 
 Look = Callable[[Case], Iterable[Finding]]

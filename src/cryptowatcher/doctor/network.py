@@ -17,7 +17,7 @@ from cryptowatcher.config import name_of
 from cryptowatcher.doctor.findings import Case, Finding, ok, warning, wrong
 from cryptowatcher.domain.status import SourceStatus
 from cryptowatcher.errors import Error, Unavailable
-from cryptowatcher.listening import listen
+from cryptowatcher.listening import asked_at, listen
 from cryptowatcher.ports import Deps
 from cryptowatcher.supervise import is_watched
 
@@ -27,7 +27,6 @@ FEW_SECONDS = 5.0
 MANY_SECONDS = 60.0
 SOMEBODY = "https://api.coingecko.com"
 """Asked for the time where no source names an address."""
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  asked, not bound
 
 
 class _Live(msgspec.Struct):
@@ -59,7 +58,7 @@ def page(case: Case) -> Iterator[Finding]:
 
 async def _page_version(host: str, port: int) -> str:
     """Of the cryptowatcher that answers there; "" when none does."""
-    host = EVERYWHERE.get(host, host)
+    host = asked_at(host)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}/health/live"
     try:
         async with open_http() as http:

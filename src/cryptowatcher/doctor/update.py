@@ -7,25 +7,24 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
-
 from cryptowatcher.adapters.stores import migrations
 from cryptowatcher.backup.facts import size_of, store_facts, store_file
-from cryptowatcher.backup.take import NOTE, Note
 from cryptowatcher.doctor.findings import Case, Finding, amount, ok, wrong
 from cryptowatcher.domain.intervals import MS
 
 RECENT_MS = 24 * MS["h"]
 SPARE = 100_000_000
-STEPS = Path(migrations.__file__).parent / "versions"
+STEPS = migrations.FOLDER / "versions"
 _CONTRACTS = re.compile(r"^contract = True\b", re.MULTILINE)
 
 
 def recent_backup(case: Case) -> Iterator[Finding]:
     todo = "take one now: cryptowatcher backup FOLDER"
     try:
-        note = msgspec.json.decode((case.folder / NOTE).read_bytes(), type=Note)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        note = case.last_backup()
+    except OSError:
+        note = None
+    if note is None:
         yield wrong("no backup is known", todo)
         return
     hours = (case.clock.now() - note.at) // MS["h"]

@@ -1,4 +1,4 @@
-"""What is known of a source, for its owner: can it see, since when not, and why."""
+"""What is known at this moment: of sources, of the pipeline, of prices, of backups."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from typing import Literal
 import msgspec
 
 SourceState = Literal["starting", "ok", "limited", "blind"]
+
+BACKUP_NOTE = "backup.json"
+"""In the data folder: a BackupNote that `cryptowatcher backup` writes; /metrics and `doctor` read it."""
 
 
 class BlindPair(msgspec.Struct, frozen=True):
@@ -67,3 +70,18 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
     valid_until: int
     source: str
     seq: int
+
+
+class BackupNote(msgspec.Struct, frozen=True):
+    """When the newest backup was complete (epoch ms), and where it lies."""
+
+    at: int
+    path: str
+
+
+def read_backup_note(content: bytes) -> BackupNote | None:
+    """None when it cannot be understood."""
+    try:
+        return msgspec.json.decode(content, type=BackupNote)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None

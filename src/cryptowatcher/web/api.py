@@ -11,6 +11,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 
 from cryptowatcher.web import health, history, market, metrics, rules, stream
 from cryptowatcher.web.deps import Limits, WebDeps
+from cryptowatcher.web.disk import DiskLook
 from cryptowatcher.web.edge import Edge
 from cryptowatcher.web.facts import RecentCounts
 from cryptowatcher.web.page import PlainDocs, page
@@ -54,7 +55,12 @@ def build(deps: WebDeps) -> Litestar:
             metrics.metrics,
             page,
         ],
-        dependencies={"deps": _given(deps), "meter": _given(meter), "recent": _given(RecentCounts())},
+        dependencies={
+            "deps": _given(deps),
+            "meter": _given(meter),
+            "recent": _given(RecentCounts()),
+            "look": _given(DiskLook()),
+        },
         exception_handlers=HANDLERS,
         openapi_config=OpenAPIConfig(
             title="cryptowatcher",

@@ -8,11 +8,11 @@ import os
 from pathlib import Path
 
 import msgspec
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 
+from cryptowatcher.domain.status import BACKUP_NOTE, read_backup_note
 from cryptowatcher.web.deps import WebDeps
-
-BACKUP_NOTE = "backup.json"
-"""Written by `cryptowatcher backup` in the data folder when one is complete."""
 
 
 class FileSizes(msgspec.Struct, frozen=True):
@@ -32,24 +32,41 @@ class Disk(msgspec.Struct, frozen=True, kw_only=True):
     backup_at: int | None = None
 
 
-class _BackupNote(msgspec.Struct):
-    at: int
+class DiskLook:
+    """One look at the disk at a time: a disk that is gone may hold up whoever asks it for ever, and then must not
+    take one more thread with each scrape. One for an application."""
+
+    def __init__(self) -> None:
+        self._going_on: asyncio.Task[Disk] | None = None
+        self._until = 0.0
+
+    async def __call__(self, deps: WebDeps) -> Disk | None:
+        """None when there is no folder to look at; nothing is known where the disk does not answer in time. A look
+        that goes on is shared; once its time is over nobody waits for it any more."""
+        if deps.data_dir is None:
+            return None
+        if self._going_on is None or self._going_on.done():
+            self._going_on = asyncio.create_task(asyncio.to_thread(_look, deps.data_dir, deps.store_file))
+            self._until = asyncio.get_running_loop().time() + deps.limits.check_seconds
+        try:
+            async with asyncio.timeout_at(self._until):
+                return await asyncio.shield(self._going_on)
+        except TimeoutError:
+            return Disk()
 
 
-async def look_at_disk(deps: WebDeps) -> Disk | None:
-    """None when there is no folder to look at; nothing is known where the disk does not answer in time."""
-    folder = deps.data_dir
-    if folder is None:
-        return None
-    try:
-        # A disk that is gone may hold up whoever asks it for ever.
-        async with asyncio.timeout(deps.limits.check_seconds):
-            return await asyncio.to_thread(_look, folder, deps.store_file)
-    except (OSError, TimeoutError):
-        return Disk()
+Look = NamedDependency[SkipValidation[DiskLook]]
+"""How a route handler names it: `look: Look`."""
 
 
 def _look(folder: Path, store_file: str | None) -> Disk:
+    try:
+        return _seen(folder, store_file)
+    except OSError:
+        return Disk()
+
+
+def _seen(folder: Path, store_file: str | None) -> Disk:
     system = os.statvfs(folder)
     paths = {"journal": folder / "journal.db"}
     if store_file is not None:
@@ -75,6 +92,7 @@ def _sizes(path: Path) -> FileSizes | None:
 
 def _backup_at(note: Path) -> int | None:
     try:
-        return msgspec.json.decode(note.read_bytes(), type=_BackupNote).at
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        known = read_backup_note(note.read_bytes())
+    except OSError:
         return None
+    return known.at if known else None

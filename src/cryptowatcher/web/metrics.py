@@ -28,7 +28,7 @@ from prometheus_client.registry import Collector
 from cryptowatcher.domain.deliveries import DeliveryState
 from cryptowatcher.domain.status import Price, SourceStatus
 from cryptowatcher.web.deps import Deps
-from cryptowatcher.web.disk import Disk, look_at_disk
+from cryptowatcher.web.disk import Disk, Look
 from cryptowatcher.web.facts import Facts, Recent, StoreFacts, gather
 
 TEXT_FORMAT = "text/plain; version=0.0.4"  # Litestar adds the charset
@@ -80,8 +80,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/metrics", media_type=TEXT_FORMAT, summary="Metrics for Prometheus", tags=["health"])
-async def metrics(deps: Deps, meter: Metered, recent: Recent) -> Response[bytes]:
-    facts, disk = await asyncio.gather(gather(deps, recent), look_at_disk(deps))
+async def metrics(deps: Deps, meter: Metered, recent: Recent, look: Look) -> Response[bytes]:
+    facts, disk = await asyncio.gather(gather(deps, recent), look(deps))
     page = Page(version=deps.version, clients=deps.hub.clients, loop_lag=deps.loop_lag())
     return Response(exposition(page, facts, disk, meter), media_type=TEXT_FORMAT)
 

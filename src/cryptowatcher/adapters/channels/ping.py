@@ -16,12 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 import structlog
 
-from cryptowatcher.adapters.http import Answer, Http, retry_after
+from cryptowatcher.adapters.http import Answer, Http, can_be_asked, retry_after
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.canary import NAME
 from cryptowatcher.domain.deliveries import ChannelPolicy, Delivery, RetryPolicy
@@ -133,11 +132,6 @@ def ping_policy(every: int) -> ChannelPolicy:
 
 def check_ping_url(url: str, *, where: str) -> None:
     """ConfigError unless it can be asked. It is not quoted: who knows it can silence the alarm."""
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number, a bracket that does not close
-        usable = False
-    if not usable or not url.isprintable() or " " in url:
+    if not can_be_asked(url) or not url.isprintable() or " " in url:
         hint = "write the whole address that the service shows: https://hc-ping.com/…"
         raise ConfigError("not an http or https URL", where=where, hint=hint)

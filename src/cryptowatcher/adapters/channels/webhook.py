@@ -33,7 +33,7 @@ from urllib.parse import urlsplit
 import msgspec
 import structlog
 
-from cryptowatcher.adapters.http import Answer, Http, open_http, retry_after
+from cryptowatcher.adapters.http import Answer, Http, can_be_asked, open_http, retry_after
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.deliveries import ChannelPolicy, Delivery, RetryPolicy
 from cryptowatcher.domain.intervals import parse_duration
@@ -196,12 +196,7 @@ def signing_key(text: str, *, where: str) -> bytes:
 
 def check_url(url: str, *, where: str) -> None:
     """ConfigError unless it can be asked. The URL is not quoted: it may contain a secret."""
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number, a bracket that does not close
-        usable = False
-    if not usable:
+    if not can_be_asked(url):
         hint = "write the whole address: https://example.org/hook"
         raise ConfigError("not an http or https URL", where=where, hint=hint)
 

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from cryptowatcher.adapters.http import Http, open_http
+from cryptowatcher.adapters.http import Http, can_be_asked, open_http
 from cryptowatcher.adapters.sources.coingecko.failures import failure, not_prices
 from cryptowatcher.adapters.sources.coingecko.reading import (
     ASSET,
@@ -248,12 +248,8 @@ def _check_address(base_url: str, where: str) -> None:
     if not base_url:
         return
     hint = "write it like https://api.coingecko.com/api/v3"
-    try:
-        parts = urlsplit(base_url)
-        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        known = False
-    if not known or not re.fullmatch(r"[!-~]+", base_url):
+    if not can_be_asked(base_url) or not re.fullmatch(r"[!-~]+", base_url):
         raise ConfigError("not an http or https address", where=where, hint=hint)
+    parts = urlsplit(base_url)
     if parts.query or parts.fragment or parts.username is not None or "?" in base_url or "#" in base_url:
         raise ConfigError("no user, query or fragment belongs there", where=where, hint=hint)

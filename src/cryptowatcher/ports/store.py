@@ -1,23 +1,15 @@
-"""What the pipeline needs from outside, as small promises. Adapters keep them; contract suites check them.
-
-Longer than 400 lines because the promises of the whole house are read, and held against each other, on one page.
-"""
+"""Rows that are effects of the journal, and the transactions of each part of the program over them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
-from random import Random
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.candles import Candle
 from cryptowatcher.domain.deliveries import Delivery, DeliveryState
-from cryptowatcher.domain.records import Draft, Record
 from cryptowatcher.domain.rules.model import (
     Firing,
     Lifecycle,
@@ -31,161 +23,6 @@ from cryptowatcher.domain.rules.model import (
 from cryptowatcher.domain.status import Price, SourceStatus
 
 T = TypeVar("T")
-
-
-class Clock(Protocol):
-    """Time. Sleeping and time-outs are asyncio's; wall time comes only from here."""
-
-    def now(self) -> int:
-        """Wall time, epoch ms, UTC. May jump."""
-        ...
-
-    def monotonic(self) -> float:
-        """Seconds that never jump, from an arbitrary start."""
-        ...
-
-
-class Secret(Protocol):
-    """Reads a secret that configuration names but never contains."""
-
-    def __call__(self, *, file: str | None, variable: str | None, where: str) -> str | None:
-        """The text of the file (relative to the configuration's folder) or the environment variable; None when
-        neither is named. ConfigError when what is named cannot be read."""
-        ...
-
-
-class Deps(msgspec.Struct, frozen=True, kw_only=True):
-    """What an adapter's settings get to open it with."""
-
-    clock: Clock
-    secret: Secret
-    random: Random
-    data_dir: Path = Path("data")
-
-
-# --- sources ---------------------------------------------------------------------------------------
-
-
-class Observations(msgspec.Struct, frozen=True, kw_only=True, eq=False):
-    """One answer of a source, translated but not judged. A price that the source did not give as a finite
-    number > 0 is absent: its pair stands in `unseen` with a stable word for the reason.
-
-    pairs:       n distinct pair names, one instant
-    price:       n floats, finite and > 0
-    volume:      n floats, NaN unknown
-    market_cap:  n floats, NaN unknown
-    observed_at: n source times, epoch ms; 0 where the source gave none
-    unseen:      (pair, reason) of what was asked for and not given
-    received_at: epoch ms
-    """
-
-    pairs: tuple[str, ...]
-    price: NDArray[np.float64]
-    volume: NDArray[np.float64]
-    market_cap: NDArray[np.float64]
-    observed_at: NDArray[np.int64]
-    unseen: tuple[tuple[str, str], ...] = ()
-    received_at: int
-
-
-class Pace(msgspec.Struct, frozen=True, kw_only=True):
-    """How a source may be asked.
-
-    every:      seconds between rounds that the owner wishes
-    valid_for:  ms for which an observation counts as current
-    per_minute: calls a minute at most
-    per_month:  counted answers a calendar month (UTC) at most, None for no such limit
-    """
-
-    every: float
-    valid_for: int
-    per_minute: int
-    per_month: int | None = None
-
-
-class Source(Protocol):
-    """Somewhere prices come from, asked in rounds of `pages` calls. Never asks by itself: collect paces it."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def pace(self) -> Pace: ...
-
-    @property
-    def pages(self) -> int:
-        """Calls that one round takes. May change between rounds."""
-        ...
-
-    async def fetch(self, page: int) -> Observations:
-        """One call. Ends within the source's deadline. Raises Unavailable (with retry_after where the other
-        side named one) or Refused; nothing else, whatever comes back."""
-        ...
-
-
-# --- journal ---------------------------------------------------------------------------------------
-
-
-class Trimmed(Exception):
-    """The record after the asked position is gone; `oldest` is the first that still stands."""
-
-    def __init__(self, oldest: int) -> None:
-        super().__init__(f"the journal begins at {oldest}")
-        self.oldest = oldest
-
-
-class Journal(Protocol):
-    """One totally ordered, durable, append-only log. Sequence numbers are dense and start at 1.
-
-    A record's time is max(the time of the record before, the clock): it never decreases. Where the clock is hours
-    behind the record before, because it was far ahead for a while, time goes on from there with the steady clock.
-    """
-
-    @property
-    def id(self) -> str:
-        """Changes when the log is recreated. Positions of another id mean nothing here."""
-        ...
-
-    async def append(self, drafts: Sequence[Draft]) -> int:
-        """All or nothing, in order; durable when it returns the new head. A draft whose (writer, number) is
-        not above the writer's last is ignored. Concurrent appends are serialised, never interleaved."""
-        ...
-
-    async def read(self, after: int, limit: int = 1000) -> Sequence[Record]:
-        """Up to `limit` records after `after`, in order; empty at the head. Raises Trimmed."""
-        ...
-
-    async def head(self) -> int:
-        """The last sequence number, 0 when empty."""
-        ...
-
-    async def wait(self, after: int) -> None:
-        """Returns once the head is beyond `after`. May return early; never misses an append."""
-        ...
-
-    async def seek(self, at: int) -> int:
-        """The last position whose record's time is < `at` (epoch ms): reading after it gives all since."""
-        ...
-
-    async def last_number(self, writer: str) -> int:
-        """The highest draft number this writer has appended, 0 if none."""
-        ...
-
-    async def renew(self) -> None:
-        """Take a new id: what cursors of the old id mean is not what stands here (a restored older copy)."""
-        ...
-
-    async def trim(self, upto: int) -> int:
-        """Forget records with seq <= upto; how many they were. The head stays known."""
-        ...
-
-    async def fit(self, size: int) -> int:
-        """How far to trim for what stands to take `size` bytes at most; 0 when it does. Looks at a bounded stretch
-        only: trim, and ask again."""
-        ...
-
-
-# --- store -----------------------------------------------------------------------------------------
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -394,48 +231,4 @@ class Store(Protocol):
     async def run(self, fn: Callable[[Tx], T]) -> T:
         """Commit when fn returns, roll back when it raises (and raise the same). Durable when it returns.
         Transactions are serialised. An unknown outcome of a commit ends the process."""
-        ...
-
-
-# --- channels --------------------------------------------------------------------------------------
-
-
-class Channel(Protocol):
-    """Where an owner is reached."""
-
-    @property
-    def name(self) -> str: ...
-
-    async def send(self, delivery: Delivery, alert: Alert) -> str:
-        """Deliver; returns the receipt (what the other side said). Unavailable: try again, perhaps after
-        `retry_after`. Refused: never. After any exception the message may or may not have arrived."""
-        ...
-
-
-# --- traces ----------------------------------------------------------------------------------------
-
-
-class Answer(msgspec.Struct, frozen=True):
-    """What a trace is about: one answer of a source. `received_at` is epoch ms."""
-
-    source: str
-    received_at: int
-
-
-class Traces(Protocol):
-    """Tells how long things took, each part of the program for itself. Never blocks, never raises."""
-
-    def span(
-        self,
-        name: str,
-        answer: Answer,
-        began: int,
-        ended: int,
-        said: Mapping[str, str | int | float] | None = None,
-        *,
-        root: bool = False,
-        error: str = "",
-    ) -> None:
-        """Something that was done for an answer. Times are epoch ms; `said` are attributes, `root` is what all the
-        other spans of the answer lie under; `error` is a stable word for why it failed."""
         ...

@@ -1,0 +1,49 @@
+"""What the pipeline needs from outside, as small promises. Adapters keep them; contract suites check them."""
+
+from __future__ import annotations
+
+from cryptowatcher.ports.channels import Channel
+from cryptowatcher.ports.journal import Journal, Trimmed
+from cryptowatcher.ports.sources import Observations, Pace, Source
+from cryptowatcher.ports.store import (
+    Cursor,
+    Fenced,
+    OutboxTx,
+    ReadTx,
+    RulesTx,
+    Slice,
+    SourceTx,
+    Step,
+    Store,
+    TidyTx,
+    Tx,
+    WatchTx,
+)
+from cryptowatcher.ports.traces import Answer, Traces
+from cryptowatcher.ports.world import Clock, Deps, Secret
+
+__all__ = [
+    "Answer",
+    "Channel",
+    "Clock",
+    "Cursor",
+    "Deps",
+    "Fenced",
+    "Journal",
+    "Observations",
+    "OutboxTx",
+    "Pace",
+    "ReadTx",
+    "RulesTx",
+    "Secret",
+    "Slice",
+    "Source",
+    "SourceTx",
+    "Step",
+    "Store",
+    "TidyTx",
+    "Traces",
+    "Trimmed",
+    "Tx",
+    "WatchTx",
+]

@@ -6,9 +6,11 @@ import asyncio
 import os
 import random
 import signal
+import struct
 import subprocess
 import sys
-from contextlib import AbstractAsyncContextManager
+import zlib
+from contextlib import AbstractAsyncContextManager, closing
 from pathlib import Path
 
 import apsw
@@ -16,12 +18,13 @@ import pytest
 
 from cryptowatcher.adapters.journals.sqlite import open_sqlite_journal
 from cryptowatcher.adapters.runner import Inline
-from cryptowatcher.adapters.sqlite_file import require_sqlite
+from cryptowatcher.adapters.sqlite_file import connect, require_sqlite
 from cryptowatcher.domain.records import Draft, Gap
 from cryptowatcher.domain.wire import Damaged, UnknownRecord
 from cryptowatcher.errors import ConfigError, Refused, Unavailable
 from cryptowatcher.ports import Clock, Journal
 from cryptowatcher.testing.contracts.journal import JournalContract, SetClock, beats
+from tests.domain.schema_1 import WRITTEN as WRITTEN_IN_SCHEMA_1
 
 
 class TestSqliteJournal(JournalContract):
@@ -131,14 +134,99 @@ def test_a_missing_record_is_damage(tmp_path: Path) -> None:
 def test_a_record_of_a_newer_release_is_named(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     _append(path, beats(1, 2))
-    db = apsw.Connection(str(path))
-    body = bytearray(db.execute("SELECT body FROM records WHERE seq = 2").get)
-    body[1] += 1
-    db.execute("UPDATE records SET body = ? WHERE seq = 2", (bytes(body),))
-    db.close()
+    later = bytes((4, 99)) + b"whatever it may say"
+    with closing(apsw.Connection(str(path))) as db:
+        body = struct.pack("<BBI", 4, 99, zlib.crc32(later)) + later
+        db.execute("UPDATE records SET body = ? WHERE seq = 2", (body,))
     with pytest.raises(UnknownRecord) as caught:
         _read(path)
     assert caught.value.seq == 2
+
+
+def test_a_journal_of_a_newer_release_is_refused_before_it_is_touched(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    _append(path, beats(1, 1))
+    with closing(apsw.Connection(str(path))) as db:
+        db.pragma("user_version", 99)
+    with pytest.raises(ConfigError, match="newer release"):
+        _append(path, beats(2, 2))
+    with closing(apsw.Connection(str(path))) as db:
+        assert db.pragma("user_version") == 99
+        assert db.execute("SELECT count(*) FROM records").get == 1
+
+
+def test_a_journal_of_the_release_before_is_read_and_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    _of_schema_1(path)
+    _append(path, beats(7, 8))
+    assert _read(path) == [(number, number) for number in range(1, 9)]
+
+
+def test_a_journal_with_records_of_schema_2_says_so_itself(tmp_path: Path) -> None:
+    """Releases that cannot read them know no number above 1."""
+    old, new = tmp_path / "old.db", tmp_path / "new.db"
+    _of_schema_1(old)
+    for path in (old, new):
+        _append(path, beats(7, 7))
+        with closing(apsw.Connection(str(path))) as db:
+            assert db.pragma("user_version") == 2
+
+
+def test_looking_at_a_journal_of_the_release_before_does_not_change_it(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    _of_schema_1(path)
+
+    async def main() -> int:
+        async with open_sqlite_journal(path, clock=SetClock(), readonly=True) as journal:
+            return len(await journal.read(0))
+
+    assert asyncio.run(main()) == len(WRITTEN_IN_SCHEMA_1)
+    with closing(apsw.Connection(str(path))) as db:
+        assert db.pragma("user_version") == 1
+
+
+def _of_schema_1(path: Path) -> None:
+    """A journal that holds one record of each kind, numbered from 1 by the writer `w`."""
+    _append(path, [])
+    with closing(apsw.Connection(str(path))) as db:
+        for number, (_, body) in enumerate(WRITTEN_IN_SCHEMA_1, 1):
+            db.execute("INSERT INTO records VALUES (?, 1000, 'w', ?, ?)", (number, number, body))
+        db.execute("INSERT INTO writers VALUES ('w', ?)", (len(WRITTEN_IN_SCHEMA_1),))
+        db.pragma("user_version", 1)
+
+
+def test_a_new_file_that_somebody_else_is_making_is_waited_for(tmp_path: Path) -> None:
+    """SQLite itself does not wait at the statement that turns the write-ahead log on."""
+    path = tmp_path / "journal.db"
+    asked: list[str] = []
+    with closing(apsw.Connection(str(path))) as other:
+        other.execute("BEGIN IMMEDIATE")
+
+        def let_go_when_asked_again(_: apsw.Cursor, sql: str, __: object) -> bool:
+            if "journal_mode" in sql:
+                asked.append(sql)
+                if len(asked) == 2:
+                    other.execute("ROLLBACK")
+            return True
+
+        def watch(db: apsw.Connection) -> None:
+            db.exec_trace = let_go_when_asked_again
+
+        apsw.connection_hooks.append(watch)
+        try:
+            connect(path).close()
+            assert len(asked) == 2
+        finally:
+            apsw.connection_hooks.remove(watch)
+
+
+def test_a_new_file_that_somebody_else_never_lets_go_of_is_busy(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with closing(apsw.Connection(str(path))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable) as caught:
+            connect(path, busy_ms=20)
+    assert caught.value.reason == "busy"
 
 
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
@@ -155,6 +243,8 @@ def test_another_programs_database_is_refused(tmp_path: Path) -> None:
     db.close()
     with pytest.raises(ConfigError, match="not a journal"):
         _append(path, beats(1, 1))
+    with closing(apsw.Connection(str(path))) as db:
+        assert db.pragma("user_version") == 0
 
 
 def test_a_folder_that_is_missing_is_a_persons_matter(tmp_path: Path) -> None:

@@ -253,6 +253,14 @@ def test_a_newer_journal_is_wrong_and_a_newer_store_a_warning(watched: Terminal)
     assert found["data: store"] == "warning"
 
 
+def test_an_older_journal_says_what_the_next_start_does(watched: Terminal) -> None:
+    change(watched.folder / "data/journal.db", "PRAGMA user_version = 1")
+    found = findings(watched, "--offline", code=0)
+    assert states(found)["data: journal"] == "warning"
+    assert "the next start takes it to schema 2" in told_of(found, "journal").said
+    assert "backup" in told_of(found, "journal").todo
+
+
 def test_an_older_store_says_what_the_next_start_does(watched: Terminal) -> None:
     change(watched.folder / "data/store.db", "UPDATE alembic_version SET version_num = '0000'")
     found = findings(watched, "--offline", "--pre-update", code=0)

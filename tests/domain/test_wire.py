@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import typing
+import zlib
 
 import numpy as np
 import pytest
@@ -13,10 +15,12 @@ from hypothesis.extra.numpy import arrays
 from cryptowatcher.domain.records import Beat, Body, ClockStep, Gap, Held, Ticks, Verdict
 from cryptowatcher.domain.ticks import TickBatch, one_instant
 from cryptowatcher.domain.wire import LIMIT, Damaged, UnknownRecord, decode_body, encode_body
+from tests.domain.schema_1 import WRITTEN as WRITTEN_IN_SCHEMA_1
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 BITS = st.integers(0, 2**64 - 1)
-WRITTEN_BY_THIS_RELEASE = bytes.fromhex("05010117d74582a474797065a5636c6f636ba473746570cd0400")
+WRITTEN_BY_THIS_RELEASE = bytes.fromhex("0502d1cb664d050282a474797065a5636c6f636ba473746570cd0400")
+ONE_OF_EACH = [body for body, _ in WRITTEN_IN_SCHEMA_1]
 
 
 @st.composite
@@ -70,12 +74,37 @@ def test_what_is_decoded_is_what_was_encoded_bit_for_bit(body: Body) -> None:
 @given(bodies(), st.data())
 @settings(deadline=None)
 def test_a_flipped_bit_is_never_taken_for_data(body: Body, data: st.DataObject) -> None:
-    encoded = bytearray(encode_body(body))
+    encoded = encode_body(body)
     bit = data.draw(st.integers(0, 8 * len(encoded) - 1))
-    encoded[bit // 8] ^= 1 << bit % 8
-    with pytest.raises((Damaged, UnknownRecord)) as caught:
-        decode_body(bytes(encoded), 42)
-    assert getattr(caught.value, "seq", None) == 42
+    with pytest.raises(Damaged) as caught:
+        decode_body(flipped(encoded, bit), 42)
+    assert caught.value.seq == 42
+
+
+@pytest.mark.parametrize("body", ONE_OF_EACH, ids=lambda body: type(body).__name__)
+def test_no_bit_of_a_record_can_flip_unseen(body: Body) -> None:
+    """Not one of them sends a person to a newer release either."""
+    encoded = encode_body(body)
+    for bit in range(8 * len(encoded)):
+        with pytest.raises(Damaged):
+            decode_body(flipped(encoded, bit))
+
+
+@pytest.mark.parametrize("encoded", [encoded for _, encoded in WRITTEN_IN_SCHEMA_1], ids=lambda it: it[0])
+def test_no_bit_of_a_record_of_schema_1_can_flip_unseen(encoded: bytes) -> None:
+    for bit in range(8 * len(encoded)):
+        with pytest.raises((Damaged, UnknownRecord)):
+            decode_body(flipped(encoded, bit))
+
+
+def test_there_is_one_of_each_kind() -> None:
+    assert {type(body) for body in ONE_OF_EACH} == set(typing.get_args(Body))
+
+
+def flipped(encoded: bytes, bit: int) -> bytes:
+    damaged = bytearray(encoded)
+    damaged[bit // 8] ^= 1 << bit % 8
+    return bytes(damaged)
 
 
 @given(st.binary(max_size=60))
@@ -84,7 +113,7 @@ def test_bytes_that_nobody_wrote_are_damage(data: bytes) -> None:
         decode_body(data, 1)
 
 
-@pytest.mark.parametrize("kept", [0, 1, 5, 6, -1])
+@pytest.mark.parametrize("kept", [0, 1, 5, 6, 7, 8, -1])
 def test_a_body_cut_short_is_damage(kept: int) -> None:
     whole = encode_body(Ticks(one_instant({"bitcoin/usd": 1.0}, observed_at=1)))
     with pytest.raises(Damaged):
@@ -92,17 +121,19 @@ def test_a_body_cut_short_is_damage(kept: int) -> None:
 
 
 def test_a_newer_schema_is_named() -> None:
-    encoded = bytearray(encode_body(Beat()))
-    encoded[1] = 99
     with pytest.raises(UnknownRecord, match="schema 99"):
-        decode_body(bytes(encoded), 7)
+        decode_body(sealed(4, 99), 7)
 
 
 def test_an_unknown_kind_is_named() -> None:
-    encoded = bytearray(encode_body(Beat()))
-    encoded[0] = 200
     with pytest.raises(UnknownRecord, match="kind 200"):
-        decode_body(bytes(encoded), 7)
+        decode_body(sealed(200, 2), 7)
+
+
+def sealed(kind: int, schema: int) -> bytes:
+    """A record as a later release will write it."""
+    inside = bytes((kind, schema)) + b"whatever it may say"
+    return struct.pack("<BBI", kind, schema, zlib.crc32(inside)) + inside
 
 
 def test_a_body_over_the_limit_is_refused() -> None:
@@ -146,7 +177,19 @@ def test_what_this_release_wrote_stays_readable() -> None:
     assert decode_body(WRITTEN_BY_THIS_RELEASE) == ClockStep(1024)
 
 
-def test_the_checksum_covers_the_payload() -> None:
-    encoded = encode_body(ClockStep(1024))
-    assert encoded == WRITTEN_BY_THIS_RELEASE
-    assert struct.unpack_from("<BB", encoded) == (5, 1)
+def test_records_are_written_in_the_newest_schema() -> None:
+    assert encode_body(ClockStep(1024)) == WRITTEN_BY_THIS_RELEASE
+
+
+@pytest.mark.parametrize(("body", "encoded"), WRITTEN_IN_SCHEMA_1, ids=lambda it: type(it).__name__)
+def test_what_was_written_in_schema_1_is_read_as_before(body: Body, encoded: bytes) -> None:
+    assert plain(decode_body(encoded)) == plain(body)
+
+
+@pytest.mark.parametrize("body", ONE_OF_EACH, ids=lambda body: type(body).__name__)
+def test_a_release_that_knows_only_schema_1_finds_a_newer_record_and_no_damage(body: Body) -> None:
+    """It looks at the checksum of all that follows it first, and then at the schema in the second byte."""
+    encoded = encode_body(body)
+    _, schema, checksum = struct.unpack_from("<BBI", encoded)
+    assert zlib.crc32(encoded[6:]) == checksum
+    assert schema > 1

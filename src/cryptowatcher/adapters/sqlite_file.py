@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
@@ -24,6 +25,7 @@ FLOOR = (3, 51, 3)
 """Older ones can corrupt a WAL database when two connections checkpoint and write at once."""
 
 BUSY_MS = 5_000
+_BUSY_STEP_MS = 5
 _PAGE = 4096
 _LARGEST_WAL = 64 * 1024 * 1024
 _CHECKPOINT_EVERY = 1.5
@@ -54,14 +56,27 @@ def connect(
         raise Unavailable(f"{path} is not there yet", reason="not_ready")
     with explained(path):
         db = apsw.Connection(str(path))
+        _write_ahead(db, busy_ms)
         db.set_busy_timeout(busy_ms)
-        db.pragma("journal_mode", "wal")
         db.pragma("synchronous", "full")
         db.pragma("foreign_keys", True)
         db.wal_autocheckpoint(1000 if checkpoints else 0)
         if readonly:
             db.pragma("query_only", True)
     return db
+
+
+def _write_ahead(db: apsw.Connection, busy_ms: int) -> None:
+    """Turn the write-ahead log on. This statement reads before it writes, and there SQLite waits for nobody: of
+    two that open a new file together, one is refused at once and has to ask again."""
+    for left in range(busy_ms // _BUSY_STEP_MS, -1, -1):
+        try:
+            db.pragma("journal_mode", "wal")
+            return
+        except apsw.BusyError:
+            if not left:
+                raise
+        time.sleep(_BUSY_STEP_MS / 1000)
 
 
 @contextmanager

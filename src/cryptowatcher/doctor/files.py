@@ -61,14 +61,22 @@ def journal(case: Case) -> Iterator[Finding]:
     elif gone := missing_records(path):
         yield wrong(f"{gone} records are missing in the middle of {path}", RESTORE)
     else:
-        held = f"records {facts.trimmed + 1} to {facts.head}" if facts.oldest_at else "no records"
-        yield ok(f"sound; {held}, {amount(size_of(path))}, id {facts.id}")
+        yield _sound(path, facts)
     if facts.head_at > case.clock.now() + BEHIND_MS:
         ahead = show_duration((facts.head_at - case.clock.now()) // 1000 * 1000)
         yield warning(
             f"its newest record is {ahead} ahead of this machine's clock",
             "set the clock; was it ahead before, it is only that rules wait until it gets there",
         )
+
+
+def _sound(path: Path, facts: JournalFacts) -> Finding:
+    held = f"records {facts.trimmed + 1} to {facts.head}" if facts.oldest_at else "no records"
+    said = f"sound; {held}, {amount(size_of(path))}, id {facts.id}"
+    if facts.schema < JOURNAL_SCHEMA:
+        said += f"; the next start takes it to schema {JOURNAL_SCHEMA}, which what ran before may not know"
+        return warning(said, "take a backup before that start: cryptowatcher backup FOLDER")
+    return ok(said)
 
 
 def store(case: Case) -> Iterator[Finding]:

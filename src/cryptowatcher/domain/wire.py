@@ -1,7 +1,12 @@
 """Bodies of journal records as bytes.
 
-    body    = kind (u8) · schema (u8) · CRC-32 of the payload (u32, little endian) · payload
+    body    = kind (u8) · schema (u8) · CRC-32 of all that follows (u32, little endian) · sealed
+    sealed  = kind (u8) · schema (u8) · payload
     payload = MessagePack of the kind's fields; a tick batch inside it is `_Batch`
+
+Kind and schema stand twice: outside, where every release looks for the schema, and under the checksum. So a
+flipped bit of theirs is seen, and a release that knows only an older schema still finds the checksum right and
+says that the record is newer. Every later schema keeps this much. In schema 1 they stood only outside.
 
 A batch's numbers are one Zstandard block: the five columns as 64-bit words, then the starts. Whole numbers are
 stored as differences, and bytes of equal weight lie together, because neighbours then repeat. Everything is
@@ -29,8 +34,11 @@ from cryptowatcher.errors import ConfigError
 LIMIT = 512 * 1024
 """The longest body, in bytes: one row of a database, one message of a stream."""
 
-_SCHEMA = 1
+_SCHEMA = 2
+_UNSEALED = 1
+"""The schema whose checksum is of the payload alone."""
 _HEADER = struct.Struct("<BBI")
+_SEALED = struct.Struct("<BB")
 _COLUMNS = 5
 _MOST_WORDS = 16 * 1024 * 1024
 _MOST_NAMES = 64 * 1024 * 1024
@@ -64,7 +72,8 @@ class _Batch(msgspec.Struct, frozen=True, array_like=True):
     numbers: bytes
 
 
-class _Ticks(msgspec.Struct, frozen=True, array_like=True):
+# Of schema 1 a verdict whose kind has lost a bit would be these ticks and something more.
+class _Ticks(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     batch: _Batch
 
 
@@ -97,10 +106,12 @@ _local = threading.local()  # contexts of Zstandard may not be shared by threads
 def encode_body(body: Body) -> bytes:
     """A body as at most 512 KB. ValueError when it is longer: split the batch and append its parts."""
     payload = _PACK.encode(_to_wire(body))
-    if _HEADER.size + len(payload) > LIMIT:
-        size = (_HEADER.size + len(payload)) // 1024
-        raise ValueError(f"a record of {size} KB is over the limit of {LIMIT // 1024} KB: split the batch")
-    return _HEADER.pack(_KINDS[type(body)], _SCHEMA, zlib.crc32(payload)) + payload
+    kind = _KINDS[type(body)]
+    sealed = _SEALED.pack(kind, _SCHEMA) + payload
+    size = _HEADER.size + len(sealed)
+    if size > LIMIT:
+        raise ValueError(f"a record of {size // 1024} KB is over the limit of {LIMIT // 1024} KB: split the batch")
+    return _HEADER.pack(kind, _SCHEMA, zlib.crc32(sealed)) + sealed
 
 
 def decode_body(data: bytes, seq: int = 0) -> Body:
@@ -111,7 +122,11 @@ def decode_body(data: bytes, seq: int = 0) -> Body:
     payload = memoryview(data)[_HEADER.size :]
     if zlib.crc32(payload) != checksum:
         raise Damaged(seq, "its checksum is wrong")
-    if schema != _SCHEMA:
+    if schema != _UNSEALED:
+        if payload[: _SEALED.size] != _SEALED.pack(kind, schema):
+            raise Damaged(seq, "its kind or its schema is not what was written")
+        payload = payload[_SEALED.size :]
+    if schema not in (_UNSEALED, _SCHEMA):
         raise UnknownRecord(seq, f"schema {schema}, this release knows {_SCHEMA}")
     if kind not in _UNPACK:
         raise UnknownRecord(seq, f"the unknown kind {kind}")

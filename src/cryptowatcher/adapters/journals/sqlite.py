@@ -26,7 +26,10 @@ from cryptowatcher.ports import Clock, Trimmed
 POLL = 0.1
 """Seconds after which a waiting reader looks for what other processes have appended."""
 
-SCHEMA = 1
+SCHEMA = 2
+"""The file's number. It rises with the schema of the records too, so that a release that cannot read them says so
+before it appends anything, and its doctor and restore do."""
+
 _READ_BYTES = 8 * 1024 * 1024
 _RECENT_RECORDS = 4096
 _RECENT_ROWS = 200_000
@@ -356,19 +359,21 @@ def _prepare(path: Path, *, readonly: bool, new_id: Callable[[], str]) -> None:
     try:
         with explained(path):
             if not readonly:
-                _create(db, new_id)
+                _bring_up_to_date(db, path, new_id)
             _check(db, path)
     finally:
         db.close()
 
 
-def _create(db: apsw.Connection, new_id: Callable[[], str]) -> None:
+def _bring_up_to_date(db: apsw.Connection, path: Path, new_id: Callable[[], str]) -> None:
+    """In one transaction: two processes that open at once make one journal."""
     db.execute("BEGIN IMMEDIATE")
-    with db:  # a savepoint: two processes that open at once make one journal
-        if db.pragma("user_version") == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchall():
-            db.execute(_TABLES)
-            db.execute("INSERT INTO journal VALUES (1, ?, 0, 0)", (new_id(),))
-            db.pragma("user_version", SCHEMA)
+    if db.pragma("user_version") == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchall():
+        db.execute(_TABLES)
+        db.execute("INSERT INTO journal VALUES (1, ?, 0, 0)", (new_id(),))
+    _check(db, path)
+    if db.pragma("user_version") < SCHEMA:
+        db.pragma("user_version", SCHEMA)
     db.execute("COMMIT")
 
 

@@ -46,9 +46,10 @@ bench: $(READY) ## Measure the numbers the project holds itself to
 chaos: $(READY) ## Kill -9 at random moments, and other long runs
 	$(BIN)/pytest -q -m chaos
 
-docs: $(READY) ## Write docs/{configuration,cli,metrics}.md from the program, and the dashboards
+docs: $(READY) ## Write docs/{configuration,cli,functions,metrics}.md from the program, and the dashboards
 	$(BIN)/python -m cryptowatcher.config.reference > docs/configuration.md
 	$(BIN)/python -m cryptowatcher.cli.reference > docs/cli.md
+	$(BIN)/python -m cryptowatcher.cli.functions_reference > docs/functions.md
 	$(BIN)/python -m cryptowatcher.cli.metrics_reference > docs/metrics.md
 	$(BIN)/python -m tools.dashboards
 

@@ -21,7 +21,6 @@ import polars as pl
 
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.pairs import ALL
-from cryptowatcher.domain.rules.language import parse
 from cryptowatcher.domain.rules.model import Rule, RuleChange, RuleSpec
 from cryptowatcher.domain.rules.series import run_series
 from cryptowatcher.domain.ticks import TickBatch
@@ -62,8 +61,7 @@ def _spec(number: int, pair: str) -> RuleSpec:
 
 def stepped(rules: list[Rule], batch: TickBatch) -> Sequence[Alert]:
     """The alerts, by stepping."""
-    windows = {parse(rule.spec.when).feature.window for rule in rules}
-    watcher = Watcher(candles=False, windows=windows)
+    watcher = Watcher(candles=False)
     for number, rule in enumerate(rules, start=1):
         change = RuleChange(number=number, rule_id=rule.id, owner=rule.owner, head=0, saved_at=0, rule=rule)
         watcher.take_up(change, 0)

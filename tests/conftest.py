@@ -5,10 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 import structlog
 
 from cryptowatcher import logs
+
+hypothesis.settings.register_profile("machines are noisy", deadline=None)
+hypothesis.settings.load_profile("machines are noisy")
 
 
 @pytest.fixture(autouse=True)
@@ -16,12 +20,14 @@ def as_before() -> Iterator[None]:
     """Commands set up the log of their process; in a test that process goes on."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    libraries = {name: (logging.getLogger(name).level, logging.getLogger(name).handlers[:]) for name in logs.QUIET}
+    quiet = [logging.getLogger(name) for name in (*logs.QUIET, "uvicorn.access")]
+    libraries = [(library, library.level, library.handlers[:], library.propagate) for library in quiet]
     yield
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
     root.handlers[:] = handlers
     root.setLevel(level)
-    for name, (level, handlers) in libraries.items():
-        logging.getLogger(name).setLevel(level)
-        logging.getLogger(name).handlers[:] = handlers
+    for library, level, handlers, propagate in libraries:
+        library.setLevel(level)
+        library.handlers[:] = handlers
+        library.propagate = propagate

@@ -190,9 +190,29 @@ async def sync_rules(
         wanted = {rule.name for rule in rules}
         for rule in tx.rules(owner):
             if rule.origin == "config" and rule.spec.name not in wanted:
-                tx.remove_rule(owner, rule.id, head=head, now=clock.now())
+                tx.remove_rule(owner, rule.id, head=head, now=clock.now(), origin="config")
         for spec in rules:
             tx.save_rule(owner, spec, head=head, now=clock.now(), origin="config")
+
+    await store.run(save)
+
+
+async def sync_defaults(store: Store, journal: Journal, rules: Sequence[RuleSpec], clock: Clock) -> None:
+    """Make the default rules those of this release, but for the ones that their owner or the configuration has
+    changed, and those that their owner removed."""
+    head = await journal.head()
+
+    def save(tx: Tx) -> None:
+        wanted = {rule.name for rule in rules}
+        there = {rule.spec.name: rule for rule in tx.rules(LOCAL_OWNER)}
+        for name, rule in there.items():
+            if rule.origin == "default" and name not in wanted:
+                tx.remove_rule(LOCAL_OWNER, rule.id, head=head, now=clock.now(), origin="default")
+        for spec in rules:
+            before = there.get(spec.name)
+            touched = before.origin != "default" if before else tx.removed_by(LOCAL_OWNER, spec.name) == "owner"
+            if not touched:
+                tx.save_rule(LOCAL_OWNER, spec, head=head, now=clock.now(), origin="default")
 
     await store.run(save)
 
@@ -211,6 +231,7 @@ async def open_pipeline(config: Config, *, loop_lag: Callable[[], float]) -> Asy
         sources = [await enter(source.open(mine)) for source in config.sources]
         traces = await enter(open_traces(config.traces, version=metadata.version("cryptowatcher")))
         await sync_rules(store, journal, config.rules, mine.clock)
+        await sync_defaults(store, journal, config.default_rules.rules, mine.clock)
         await sync_rules(store, journal, config.canary.rules, mine.clock, owner=SYSTEM_OWNER)
         if config.canary.enabled:
             since = await store.run(lambda tx: life_begins(tx, mine.clock.now()))

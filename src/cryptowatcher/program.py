@@ -19,6 +19,7 @@ from cryptowatcher.pipeline.collect import Collector
 from cryptowatcher.pipeline.meters import Meters
 from cryptowatcher.pipeline.notify import Notifier
 from cryptowatcher.pipeline.pacing import Pacer
+from cryptowatcher.pipeline.score import Scorer
 from cryptowatcher.pipeline.tidy import Tidier
 from cryptowatcher.pipeline.watch import Watch
 from cryptowatcher.ports import Channel, Clock, Journal, Source, Store, Traces
@@ -64,12 +65,14 @@ class Pipeline:
         self._jobs = Jobs(self.meters.job_restarted)
         self._beater = Beater(journal, clock, every=beat_every, meters=self.meters)
         self._tidier = Tidier(journal, store, clock, keep=keep, trimmed=self.meters.trimmed)
+        self._scorer = Scorer(store, clock)
         self._notifier = Notifier(
             store,
             channels,
             clock=clock,
             random=random,
             holder=holder,
+            defaults=self._defaults,
             policies=policies,
             meters=self.meters,
             traces=traces,
@@ -110,7 +113,8 @@ class Pipeline:
         stopping: called when the end begins
         """
         keep = self._jobs.keep
-        self.meters.expect_jobs("beat", "tidy", "watch", "notify", *(source.name for source in self._sources))
+        named = (source.name for source in self._sources)
+        self.meters.expect_jobs("beat", "tidy", "score", "watch", "notify", *named)
         try:
             async with asyncio.TaskGroup() as group:
                 start = group.create_task
@@ -118,12 +122,13 @@ class Pipeline:
                 collects = [start(keep(s.name, partial(self._collect, s))) for s in self._sources]
                 beat = start(keep("beat", self._beater.run))
                 tidy = start(keep("tidy", self._tidier.run))
+                score = start(keep("score", self._scorer.run))
                 watch = start(keep("watch", self._follow))
                 notify = start(keep("notify", self._notifier.run))
                 await stop.wait()
                 log.info("stopping")
                 stopping()
-                await _end(*collects, beat, tidy)
+                await _end(*collects, beat, tidy, score)
                 await self._drain()
                 await _end(watch)
                 try:

@@ -1,10 +1,10 @@
 """Recorded candles through the very same watcher, at full speed: which alerts would have been sent.
 
 A candle counts as one observation: its close, at the time the candle ends. Observations stay valid for three
-intervals. Files are Parquet with columns `ts` or `start` (candle begin: UTC datetime or epoch ms) and `close`, and
-optionally `symbol` or `pair` where one file holds several pairs; a file without one is a single pair, named after
-its file. Where a column `interval` (ms, or text like `5m`) says that there are candles of several lengths, the
-shortest ones of each pair count.
+intervals. Files are Parquet with columns `ts` or `start` (candle begin: UTC datetime or epoch ms) and `close`;
+`volume` (what was traded), `high` and `low` where they are known; and optionally `symbol` or `pair` where one file
+holds several pairs; a file without one is a single pair, named after its file. Where a column `interval` (ms, or
+text like `5m`) says that there are candles of several lengths, the shortest ones of each pair count.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ import msgspec
 import numpy as np
 
 from cryptowatcher.domain.alerts import Alert
-from cryptowatcher.domain.intervals import parse_duration, show_duration
+from cryptowatcher.domain.hindsight import Extremes, History, too_coarse
+from cryptowatcher.domain.intervals import parse_duration
 from cryptowatcher.domain.pairs import ALL, pair_of
 from cryptowatcher.domain.records import Record, Ticks
-from cryptowatcher.domain.rules.language import check_spec, parse
+from cryptowatcher.domain.rules.check import check_spec
+from cryptowatcher.domain.rules.language import parse
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, Rule, RuleSpec, rule_id
 from cryptowatcher.domain.rules.series import journal_times, run_series
 from cryptowatcher.domain.texts import show_time
@@ -32,7 +34,25 @@ if TYPE_CHECKING:
     import polars as pl
 
 VALID_INTERVALS = 3
+NUMBERS = ("close", "high", "low", "volume")
+"""Columns of a candle; the first is needed."""
 _QUOTED = "^(.+)(usdt|usdc|fdusd|busd|usd|eur|btc|eth)$"
+
+
+class Recorded(msgspec.Struct, frozen=True, eq=False):
+    """Candles as observations, n of them.
+
+    batch:     closes, an instant for each moment at which candles end
+    traded:    n volumes, NaN where the files do not say
+    high, low: n each, NaN where the files do not say
+    candle:    length of the longest candles, ms
+    """
+
+    batch: TickBatch
+    traded: Floats
+    high: Floats
+    low: Floats
+    candle: int
 
 
 class ReplayResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,12 +80,16 @@ def replay(
     pair: what the pair of files without a column for it is called
     """
     wanted = rules_of(rules)
-    batch = read_candles(files, pair=pair)
+    recorded = read_recorded(files, pair=pair)
+    batch = recorded.batch
     idle = _idle(wanted, batch.pairs)
     for rule in wanted:
-        _check_window(rule, interval=batch.valid_for // VALID_INTERVALS)
+        reason = too_coarse(parse(rule.spec.when), recorded.candle)
+        if reason:
+            hint = "use longer windows and intervals, or finer candles"
+            raise ConfigError(reason, where=f"rule {rule.spec.name!r}", hint=hint)
     started = time.perf_counter()
-    alerts = run_series(wanted, batch, progress=progress)
+    alerts = run_series(wanted, batch, traded=recorded.traded, progress=progress)
     return ReplayResult(
         alerts=tuple(alerts),
         ticks=len(batch),
@@ -90,15 +114,6 @@ def _idle(rules: Sequence[Rule], pairs: tuple[str, ...]) -> tuple[str, ...]:
     return said
 
 
-def _check_window(rule: Rule, *, interval: int) -> None:
-    """A window of less than two candles says nothing: better no answer than "it would not have fired"."""
-    condition = parse(rule.spec.when)
-    if 0 < condition.feature.window < 2 * interval:
-        message = f"{condition.feature} cannot be judged on candles of {show_duration(interval)}"
-        hint = f"use a window of {show_duration(2 * interval)} or more, or finer candles"
-        raise ConfigError(message, where=f"rule {rule.spec.name!r}", hint=hint)
-
-
 def rules_of(specs: Iterable[RuleSpec]) -> list[Rule]:
     """The first version of these rules. ConfigError for one that is wrong, and for two of the same name."""
     rules: dict[str, Rule] = {}
@@ -119,8 +134,34 @@ def records(batch: TickBatch) -> Iterator[Record]:
         yield Record(seq=number, at=at, writer="replay", number=number, body=Ticks(instant))
 
 
+def history_of(recorded: Recorded, pairs: Sequence[str], *, since: int = 0) -> History:
+    """What a rule that looks at these pairs is tried on. What was before `since` (epoch ms) is left out."""
+    batch = recorded.batch
+    kept = np.isin(batch.pair, [number for number, pair in enumerate(batch.pairs) if pair in pairs])
+    rows = np.flatnonzero(kept & (batch.observed_at >= since))
+    at = batch.observed_at[rows]
+    few = msgspec.structs.replace(
+        batch,
+        pair=batch.pair[rows],
+        price=batch.price[rows],
+        volume=batch.volume[rows],
+        market_cap=batch.market_cap[rows],
+        observed_at=at,
+        starts=np.flatnonzero(np.diff(at, prepend=at[:1] - 1)),
+    ).compact()
+    high, low = recorded.high[rows], recorded.low[rows]
+    said = np.isfinite(high).any() or np.isfinite(low).any()
+    extremes = Extremes(np.fmax(high, few.price), np.fmin(low, few.price)) if said else None
+    return History(few, candles=recorded.candle, extremes=extremes, traded=recorded.traded[rows])
+
+
 def read_candles(files: Sequence[Path], *, pair: str | None = None) -> TickBatch:
-    """All files as one batch: an instant for each moment at which candles end."""
+    """The closes of all files as one batch: an instant for each moment at which candles end."""
+    return read_recorded(files, pair=pair).batch
+
+
+def read_recorded(files: Sequence[Path], *, pair: str | None = None) -> Recorded:
+    """All files together. ConfigError for one that cannot be used."""
     import polars as pl
 
     if not files:
@@ -130,8 +171,9 @@ def read_candles(files: Sequence[Path], *, pair: str | None = None) -> TickBatch
     names = pl.concat([frame["pair"].unique() for frame in frames]).unique().sort()
     kind = pl.Enum(names)
     coded = [frame.with_columns(pl.col("pair").cast(kind).to_physical()) for frame in frames]
-    at, code, close = _in_order(pl.concat(coded))
-    return TickBatch(
+    at, code, (close, high, low, traded) = _in_order(pl.concat(coded))
+    candle = max(int(frame["interval"].to_numpy().max()) for frame in frames)
+    batch = TickBatch(
         source="replay",
         pairs=tuple(names.to_list()),
         pair=code,
@@ -141,8 +183,9 @@ def read_candles(files: Sequence[Path], *, pair: str | None = None) -> TickBatch
         observed_at=at,
         starts=np.concatenate([[0], np.flatnonzero(np.diff(at)) + 1]).astype(np.int64),
         received_at=int(at[-1]),
-        valid_for=VALID_INTERVALS * max(int(frame["interval"].to_numpy().max()) for frame in frames),
+        valid_for=VALID_INTERVALS * candle,
     )
+    return Recorded(batch, traded, high, low, candle)
 
 
 def _check_same(files: Sequence[Path], frames: Sequence[pl.DataFrame]) -> None:
@@ -168,19 +211,19 @@ def _check_same(files: Sequence[Path], frames: Sequence[pl.DataFrame]) -> None:
         merged[pair] = pl.concat([merged[pair], rows]).unique("at")
 
 
-def _in_order(table: pl.DataFrame) -> tuple[Ints, Ints, Floats]:
-    """Time, pair and close by (time, pair). Of several for the same time and pair the last one given counts."""
+def _in_order(table: pl.DataFrame) -> tuple[Ints, Ints, list[Floats]]:
+    """Time, pair and the numbers by (time, pair). Of several for the same place the last one given counts."""
     at = table["at"].to_numpy().astype(np.int64)
     code = table["pair"].to_numpy().astype(np.int64)
     order = np.lexsort((code, at))  # keeps the order of equals
-    at, code, close = at[order], code[order], table["close"].to_numpy()[order]
+    at, code = at[order], code[order]
     last = np.append((np.diff(at) != 0) | (np.diff(code) != 0), True)
-    return at[last], code[last], close[last]
+    return at[last], code[last], [table[name].to_numpy()[order][last] for name in NUMBERS]
 
 
 def _read(path: Path, pair: str | None) -> pl.DataFrame:
-    """One file as (at, pair, close, interval, named): `named` where the file itself says the pair. Rows without a
-    usable close are left out."""
+    """One file as (at, pair, NUMBERS, interval, named): `named` where the file itself says the pair. Rows without
+    a usable close are left out."""
     import polars as pl
 
     try:
@@ -192,7 +235,7 @@ def _read(path: Path, pair: str | None) -> pl.DataFrame:
         raise ConfigError("there is no candle with a usable close", where=str(path))
     if "interval" not in table.columns:
         table = table.with_columns(pl.lit(_usual_step(table)).alias("interval"))
-    return table.select((pl.col("ts") + pl.col("interval")).alias("at"), "pair", "close", "interval", "named")
+    return table.select((pl.col("ts") + pl.col("interval")).alias("at"), "pair", *NUMBERS, "interval", "named")
 
 
 def _usual_step(table: pl.DataFrame) -> int:
@@ -231,12 +274,18 @@ def _columns(path: Path, alone: str) -> pl.DataFrame:
     begin = "start" if "ts" not in there and "start" in there else "ts"
     missing = [name for name in (begin, "close") if name not in there]
     if missing:
-        hint = "needed: ts or start, close; optional: symbol or pair, interval"
+        hint = "needed: ts or start, close; optional: symbol or pair, interval, high, low, volume"
         raise ConfigError(f"there is no column `{missing[0]}`", where=str(path), hint=hint)
     key = [name for name in ("pair", "symbol") if name in there][:1]
     length = ["interval"] if "interval" in there else []
-    table = pl.read_parquet(path, columns=[begin, "close", *key, *length]).drop_nulls().rename({begin: "ts"})
+    more = [name for name in NUMBERS[1:] if name in there]
+    needed = [begin, "close", *key, *length]
+    table = pl.read_parquet(path, columns=[*needed, *more]).drop_nulls(needed).rename({begin: "ts"})
     table = table.with_columns(
+        *(
+            (pl.col(name) if name in more else pl.lit(None)).cast(pl.Float64).fill_null(np.nan).alias(name)
+            for name in NUMBERS[1:]
+        ),
         pl.lit(bool(key)).alias("named"),
         pl.col("ts").cast(pl.Datetime("ms")).dt.epoch("ms"),
         pl.col("close").cast(pl.Float64),

@@ -1,7 +1,7 @@
 """Migrations: killed anywhere, the next start finishes them and no row is lost; and the release before goes on.
 
-There is one real step so far (0001, the first tables), so most of these take two steps that only tests know, as a
-later release might bring them: a column with a back-fill, a table, an index, and a rule for new rows.
+Most of these take two steps that only tests know, as a later release might bring them: a column with a back-fill,
+a table, an index, and a rule for new rows. The release before is real: it comes out of the history.
 """
 
 from __future__ import annotations
@@ -24,25 +24,26 @@ from cryptowatcher.adapters.runner import Inline
 from cryptowatcher.adapters.stores import migrations
 from cryptowatcher.adapters.stores.sqlite import open_sqlite_store
 from cryptowatcher.domain.alerts import Alert
-from cryptowatcher.domain.deliveries import Delivery
+from cryptowatcher.domain.deliveries import Delivery, hold, silence
+from cryptowatcher.domain.rules.model import RuleSpec
 from cryptowatcher.ports import Cursor, Step, Store, Tx
 from cryptowatcher.testing.contracts.store import StoreContract
 from cryptowatcher.testing.contracts.store_case import sample_alert, sample_candle, sample_delivery, sample_price
 
 ROOT = Path(__file__).parents[2]
-AHEAD = "0003"
 STEPS = {
-    "0002_notes": """
+    "notes": """
         op.add_column("alerts", sa.Column("note", sa.Text(), nullable=False, server_default=""))
         op.execute("UPDATE alerts SET note = 'before' WHERE version = 1")
         op.create_table("notes", sa.Column("id", sa.Text(), primary_key=True), sqlite_with_rowid=False)
         op.execute("INSERT INTO notes SELECT id FROM alerts")
     """,
-    "0003_index": """
+    "index": """
         op.create_index("alerts_rule", "alerts", ["rule", "id"])
         op.execute("UPDATE deliveries SET receipt = receipt || ''")
     """,
 }
+AHEAD = f"{int(migrations.HEAD) + len(STEPS):04}"
 ALERTS = [sample_alert(number) for number in range(300)]
 
 KILLER = """
@@ -133,8 +134,8 @@ def ahead(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "env.py").write_text("")
     before = migrations.HEAD
     for name, body in STEPS.items():
-        number = name.partition("_")[0]
-        (folder / "versions" / f"{name}.py").write_text(
+        number = f"{int(before) + 1:04}"
+        (folder / "versions" / f"{number}_{name}.py").write_text(
             f'import sqlalchemy as sa\nfrom alembic import op\n\nrevision = "{number}"\ndown_revision = "{before}"'
             f"\n\n\ndef upgrade() -> None:\n{body.replace('        ', '    ')}"
         )
@@ -268,7 +269,7 @@ def test_a_step_that_does_not_get_there_is_an_error_and_changes_nothing(tmp_path
     before = schema(old)
     steps = tmp_path / "broken"
     shutil.copytree(ahead, steps)
-    last = steps / "versions" / "0003_index.py"
+    last = steps / "versions" / f"{AHEAD}_index.py"
     last.write_text(last.read_text() + '    op.execute("SELECT no_such_function()")\n')
     with pytest.raises(AssertionError, match="no_such_function"):
         run([sys.executable, "-c", UPGRADE, str(old), str(steps), AHEAD])
@@ -292,6 +293,7 @@ class TestThisReleaseOnANewerStore(StoreContract):
 
 
 OLD_TEST = """
+import asyncio
 import shutil
 from pathlib import Path
 import pytest
@@ -307,17 +309,32 @@ class TestOnTodaysStore(StoreContract):
 
     def opening(self):
         return open_sqlite_store(self.path)
+
+
+def test_todays_rows():
+    async def main():
+        async with open_sqlite_store(Path({rows!r})) as store:
+            (rule,) = await store.run(lambda tx: tx.rules("local"))
+            assert (rule.spec.name, rule.spec.cooldown) == ("drops", "1h")
+            claimed = await store.run(lambda tx: tx.claim(now=5_000, holder="old", lease=9, limit=9))
+            assert sorted(delivery.due_at for delivery, _ in claimed) == [100, 4_000]
+            await store.run(lambda tx: tx.settle([each for each, _ in claimed]))
+            assert len(await store.run(lambda tx: tx.deliveries("local", limit=9))) == 3
+
+    asyncio.run(main())
 """
 
 
 def test_the_release_before_the_newest_step_runs_on_todays_store(tmp_path: Path) -> None:
-    """Its own contract, its own code, on a store that this code made."""
+    """Its own contract, its own code, on a store that this code made; and it sends what this code left."""
     old = tmp_path / "old"
     old.mkdir()
     with tarfile.open(fileobj=io.BytesIO(code_before_the_newest_step())) as tree:
         tree.extractall(old, filter="data")
     migrate_empty(tmp_path / "store.db")
-    (old / "test_old.py").write_text(OLD_TEST.format(store=str(tmp_path / "store.db")))
+    leave_rows(tmp_path / "rows.db")
+    stores = {"store": str(tmp_path / "store.db"), "rows": str(tmp_path / "rows.db")}
+    (old / "test_old.py").write_text(OLD_TEST.format(**stores))
     environment = os.environ | {"PYTHONPATH": str(old / "src")}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "test_old.py"]
     done = subprocess.run(
@@ -327,14 +344,36 @@ def test_the_release_before_the_newest_step_runs_on_todays_store(tmp_path: Path)
     assert " passed" in done.stdout
 
 
+def leave_rows(path: Path) -> None:
+    """A rule that says nothing new, and three deliveries: a plain, a held and a snoozed one."""
+
+    def fill(tx: Tx) -> None:
+        tx.save_rule(
+            "local", RuleSpec(name="drops", pairs=("all",), when="price > 1", cooldown="1h"), head=0, now=1
+        )
+        deliveries = [sample_delivery(alert) for alert in ALERTS[:3]]
+        tx.commit_step(
+            Step(cursor=Cursor("j1", 7, 7), alerts=ALERTS[:3], deliveries=deliveries),
+            epoch=tx.new_epoch("watch"),
+            before=None,
+        )
+        _, second, third = (each for each, _ in tx.claim(now=200, holder="now", lease=1, limit=9))
+        held = hold(second, until=4_000, why="active hours 08:00-22:00", now=200)
+        tx.settle([held, silence(third, "snoozed", now=200)])
+
+    async def main() -> None:
+        async with open_sqlite_store(path, inline=Inline()) as store:
+            await store.run(fill)
+
+    asyncio.run(main())
+
+
 def code_before_the_newest_step() -> bytes:
-    """`src` as a tar, as it was before the newest file in `versions` was added or changed."""
-    steps = str((migrations.FOLDER / "versions").relative_to(ROOT))
-    if migrations.HEAD == "0001":
-        pytest.skip("there is one migration so far: no release came before it")
+    """`src` as a tar, as it was before the newest step came; what is committed, while that step is not."""
+    (newest,) = (migrations.FOLDER / "versions").glob(f"{migrations.HEAD}_*.py")
     try:
-        newest = git("rev-list", "-1", "HEAD", "--", steps).decode().strip()
-        return git("archive", f"{newest}^", "src")
+        came = git("log", "--diff-filter=A", "--format=%H", "--", str(newest.relative_to(ROOT))).decode().split()
+        return git("archive", f"{came[-1]}^" if came else "HEAD", "src")
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("needs git and the history before the newest migration")
 

@@ -15,8 +15,10 @@ import msgspec
 import pytest
 import structlog
 
-from cryptowatcher.adapters.channels.webhook import SETTINGS, WebhookConfig, headers, signing_key
+from cryptowatcher.adapters.channels.webhook import SETTINGS, WebhookConfig, encode, headers, signing_key
 from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.expiry import expiry_notice
+from cryptowatcher.domain.rules.model import Rule, RuleSpec
 from cryptowatcher.errors import ConfigError, Error, Refused, Unavailable
 from cryptowatcher.ports import Channel, Deps
 from cryptowatcher.testing.contracts.channel import (
@@ -359,3 +361,11 @@ def test_the_policy_follows_the_settings() -> None:
     policy = WebhookConfig(name="ops", url="https://e.org", timeout="3s", give_up_after="2h").policy()
     assert policy.retry.give_up_after == 2 * 3_600_000
     assert policy.deadline > 3.0
+
+
+def test_the_end_of_a_rule_is_not_sent_as_an_alert() -> None:
+    spec = RuleSpec(name="btc drops", pairs=("all",), when="price > 1", expires="2027-01-31")
+    notice = expiry_notice(Rule(id="r1", owner="local", version=1, spec=spec), now=1_801_267_200_000)
+    body = msgspec.json.decode(encode(notice, now=notice.at))
+    assert (body["type"], body["timestamp"]) == ("expiry", "2027-01-30T00:00:00Z")
+    assert (body["data"]["kind"], body["data"]["title"]) == ("expiring", 'Rule "btc drops" ends soon')

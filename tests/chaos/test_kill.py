@@ -163,6 +163,8 @@ name = "ops"
 kind = "webhook"
 url = "http://127.0.0.1:{hook}/"
 secret_file = "hook.key"
+[default_rules]
+enabled = false
 [[rules]]
 name = "up"
 pairs = ["all"]

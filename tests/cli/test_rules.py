@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cryptowatcher.domain.defaults import DEFAULT_RULES
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, Firing, Rule, RuleSpec, rule_id
 from cryptowatcher.ports import Cursor, Step
 from cryptowatcher.supervise import only_instance
@@ -42,6 +43,26 @@ def test_a_rule_is_paused_and_resumed_by_name_or_id(terminal: Terminal) -> None:
     terminal.run("rules", "resume", rules(terminal)[0].id)
     assert not rules(terminal)[0].spec.paused
     assert rules(terminal)[0].version == 1
+
+
+def test_a_default_is_marked_until_it_is_changed_and_says_that_it_will_not_come_back(terminal: Terminal) -> None:
+    terminal.store(something())
+    for spec in DEFAULT_RULES:
+        change_store(lambda tx, spec=spec: tx.save_rule(LOCAL_OWNER, spec, head=0, now=START, origin="default"))  # type: ignore[misc]  # mypy: lambda default
+    assert terminal.run("rules", "list").stdout.count("default") == 2
+    terminal.run("rules", "pause", "depeg")
+    assert terminal.run("rules", "list").stdout.count("default") == 1
+    origins = {rule.spec.name: rule.origin for rule in rules(terminal)}
+    assert (origins["depeg"], origins["significant move"]) == ("owner", "default")
+    assert "will not come back" in terminal.run("rules", "remove", "significant move").stderr
+
+
+def test_a_rule_is_added_for_the_largest(terminal: Terminal) -> None:
+    terminal.store(something())
+    added = terminal.run("rules", "add", "big", "--when", "change(1h) > 8%", "--pair", "top(100)")
+    assert added.exit_code == 0
+    assert "no source" not in added.stderr
+    assert ("top(100)",) in [rule.spec.pairs for rule in rules(terminal)]
 
 
 @pytest.mark.parametrize("command", ["remove", "pause", "resume"])
@@ -138,3 +159,58 @@ def test_a_name_from_elsewhere_cannot_steer_the_terminal(terminal: Terminal) -> 
     shown = terminal.run("rules", "list").stdout
     assert "\x1b" not in shown
     assert "[bold]b[/bold]" in shown
+
+
+def test_a_rule_with_an_end_is_renewed(terminal: Terminal) -> None:
+    assert terminal.run(*ADD, "--expires", "2027-01-31", "--active", "08:00-22:00").exit_code == 0
+    assert "ends 2027-01-31" in terminal.run("rules", "list").stdout
+    assert "active 08:00-22:00" in terminal.run("rules", "list").stdout
+    result = terminal.run("rules", "renew", "btc drops", "--for", "9000d", "--json")
+    renewed = json_of(result, Rule)
+    assert isinstance(renewed, Rule)
+    assert renewed == rules(terminal)[0]
+    assert renewed.version == 1
+    assert renewed.spec.expires > "2045"
+    assert renewed.spec.expires in result.stderr
+
+
+def test_a_rule_that_has_ended_says_so(terminal: Terminal) -> None:
+    terminal.run(*ADD, "--expires", "2020-01-31")
+    assert "ended 2020-01-31" in terminal.run("rules", "list").stdout
+
+
+def test_a_rule_without_an_end_cannot_be_renewed(terminal: Terminal) -> None:
+    terminal.run(*ADD)
+    result = terminal.run("rules", "renew", "btc drops", "--for", "30d")
+    assert result.exit_code == 2
+    assert "has no end" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("--expires", "soon"), "--expires"),
+        (("--active", "8-22"), "--active"),
+    ],
+)
+def test_a_wrong_end_or_wrong_hours_name_the_option(terminal: Terminal, args: tuple[str, ...], words: str) -> None:
+    result = terminal.run(*ADD, *args)
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+def test_a_rule_is_snoozed_and_woken_from_the_command_line(terminal: Terminal) -> None:
+    terminal.run(*ADD)
+    result = terminal.run("rules", "snooze", "btc drops", "2100-01-31")
+    assert (result.exit_code, "until 2100-01-31 00:00:00 UTC" in result.stderr) == (0, True)
+    assert "snoozed until 2100-01-31" in terminal.run("rules", "list").stdout
+    assert "woke btc drops" in terminal.run("rules", "wake", "btc drops").stderr
+    assert "was not snoozed" in terminal.run("rules", "wake", "btc drops").stderr
+    assert "snoozed" not in terminal.run("rules", "list").stdout
+    assert terminal.run("rules", "snooze", "btc drops", "1h").exit_code == 0
+    for wrong in ("soon", "2020-01-01"):
+        result = terminal.run("rules", "snooze", "btc drops", wrong)
+        assert result.exit_code == 2
+        assert "UNTIL" in result.stderr
+    for command in (("snooze", "nope", "1h"), ("wake", "nope"), ("renew", "nope", "--for", "1h")):
+        assert terminal.run("rules", *command).exit_code == 1

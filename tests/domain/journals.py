@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +12,11 @@ import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from cryptowatcher.domain.hours import show_moment
 from cryptowatcher.domain.records import Beat, Body, ClockStep, Held, Record, Ticks, Verdict
 from cryptowatcher.domain.rules.model import Repeat, Rule, RuleChange, RuleSpec, next_version
 from cryptowatcher.domain.ticks import TickBatch
+from tests.domain.conditions import CAP, PRICES, Setting, condition
 
 EXAMPLES = int(os.environ.get("EXAMPLES", "1"))
 """How many times more random journals than in a usual run."""
@@ -23,15 +24,8 @@ EXAMPLES = int(os.environ.get("EXAMPLES", "1"))
 PAIRS = ("a/usd", "b/usd", "c/bitcoin", "d/usd")
 BEGIN = 1_722_816_000_000  # a midnight
 MINUTE = 60_000
-# Distances of exactly 1 % and 5 %, values on, within and beyond re-arm bands, and the constants themselves.
-PRICES = (
-    *(95.0, 98.0, 99.0, 99.5, 99.9, 99.95, 100.0, 100.05, 100.1, 101.0, 105.0),
-    math.nextafter(100.0, 0.0),
-    math.nextafter(100.0, 200.0),
-)
 SCALES = (1.0, 1.0, 1.0, 1e-14, 1e6, 0.07)
 FAR = (1e-12, 1e8)
-OPERATORS = ("<", "<=", ">", ">=", "crosses above", "crosses below")
 
 Rows = list[tuple[str, float, int]]
 """Observations of one instant: pair, price, observed at."""
@@ -61,7 +55,9 @@ def batch_of(instants: Sequence[Rows], *, received_at: int, valid_for: int, sour
         pair=np.asarray([pairs.index(pair) for pair, _, _ in rows], np.int64),
         price=np.asarray([price for _, price, _ in rows], np.float64),
         volume=np.asarray([price * 7 if price < 100 else np.nan for _, price, _ in rows], np.float64),
-        market_cap=np.full(len(rows), np.nan),
+        market_cap=np.asarray(
+            [price * CAP if time // MINUTE % 3 else np.nan for _, price, time in rows], np.float64
+        ),
         observed_at=np.asarray([time for _, _, time in rows], np.int64),
         starts=np.cumsum([0, *lengths[:-1]], dtype=np.int64),
         received_at=received_at,
@@ -72,37 +68,32 @@ def batch_of(instants: Sequence[Rows], *, received_at: int, valid_for: int, sour
 # --- rules -----------------------------------------------------------------------------------------
 
 
-def _condition(random: Random, scale: float) -> str:
-    operator = random.choice(OPERATORS)
-    if random.random() < 0.5:
-        return f"price {operator} {random.choice((99.0, 99.9, 100.0, 100.0, 100.1, 101.0)) * scale!r}"
-    window = random.choice(("1m", "1m", "5m", "5m", "1h", "3h", "3d", "40d"))
-    return f"change({window}) {operator} {random.choice(('-5%', '5%', '-1%', '1%', '0%', '0.1%'))}"
-
-
-def _spec(random: Random, name: str, scale: float) -> RuleSpec:
-    when = _condition(random, scale)
+def _spec(random: Random, name: str, setting: Setting) -> RuleSpec:
+    when = condition(random, setting)
     return RuleSpec(
         name=name,
         pairs=random.choice((("all",), ("a/usd",), ("a/usd", "b/usd"), ("c/bitcoin",))),
         when=when,
-        for_=random.choice(("0s", "0s", "0s", "1m", "5m")),
+        for_="0s" if "age" in when else random.choice(("0s", "0s", "0s", "1m", "5m")),
         rearm=random.choice(("0%", "0.1%", "0.1%", "1%", "5%")),
         cooldown=random.choice(("0s", "0s", "1m", "10m", "2d")),
         repeat=random.choice(("every", "every", "once")),
         fire_if_already_true="crosses" not in when and random.random() < 0.5,
         paused=random.random() < 0.1,
         channels=random.choice(((), ("ops",))),
+        expires=show_moment(BEGIN + random.choice((5, 60, 1_440)) * MINUTE) if random.random() < 0.1 else "",
     )
 
 
-def _edit(random: Random, old: RuleSpec | None, name: str, scale: float) -> RuleSpec | None:
+def _edit(random: Random, old: RuleSpec | None, name: str, setting: Setting) -> RuleSpec | None:
     """The next spec of a rule; None deletes it."""
-    fresh = _spec(random, name, scale)
+    fresh = _spec(random, name, setting)
     if old is None:
         return fresh
     other: Repeat = "once" if old.repeat == "every" else "every"
-    match random.choice(("pause", "pause", "repeat", "cooldown", "band", "when", "pairs", "all", "delete")):
+    match random.choice(
+        ("pause", "pause", "repeat", "cooldown", "band", "when", "pairs", "expires", "all", "delete")
+    ):
         case "pause":
             return msgspec.structs.replace(old, paused=not old.paused)
         case "repeat":
@@ -112,9 +103,11 @@ def _edit(random: Random, old: RuleSpec | None, name: str, scale: float) -> Rule
         case "band":
             return msgspec.structs.replace(old, rearm=fresh.rearm)
         case "when":
-            return msgspec.structs.replace(old, when=fresh.when, fire_if_already_true=False)
+            return msgspec.structs.replace(old, when=fresh.when, for_=fresh.for_, fire_if_already_true=False)
         case "pairs":
             return msgspec.structs.replace(old, pairs=fresh.pairs)
+        case "expires":
+            return msgspec.structs.replace(old, expires=fresh.expires)
         case "all":
             return fresh
         case _:
@@ -124,16 +117,16 @@ def _edit(random: Random, old: RuleSpec | None, name: str, scale: float) -> Rule
 class _Rules:
     """A list of rule changes that grows."""
 
-    def __init__(self, random: Random, scale: float) -> None:
+    def __init__(self, random: Random, setting: Setting) -> None:
         self.changes: list[RuleChange] = []
         self._random = random
-        self._scale = scale
+        self._setting = setting
         self._now: dict[str, Rule | None] = {}
 
     def change(self, name: str, *, head: int, at: int) -> None:
         """One change of the rule of this name, saved at this head."""
         old = self._now.get(name)
-        spec = _edit(self._random, None if old is None else old.spec, name, self._scale)
+        spec = _edit(self._random, None if old is None else old.spec, name, self._setting)
         rule = None
         if spec is not None:
             rule = Rule(id=f"id-{name}", owner="me", version=next_version(old, spec), spec=spec)
@@ -154,7 +147,7 @@ def _prices(random: Random, scale: float) -> list[tuple[str, float]]:
     return [(pair, random.choice(FAR) if wild else random.choice(PRICES) * scale) for pair in pairs]
 
 
-def _body(random: Random, batch: TickBatch) -> Body:
+def _body(random: Random, batch: TickBatch, *, newest: int) -> Body:
     match random.randrange(40):
         case 0:
             return Beat()
@@ -166,22 +159,26 @@ def _body(random: Random, batch: TickBatch) -> Body:
             return Verdict(batch, accepted=True, evidence="two agree")
         case 4:
             return ClockStep(60_000)
+        case 5 if batch.observed_at.min() > newest:
+            return Verdict(batch, accepted=True, evidence="", anew=True)
         case _:
             return Ticks(batch)
 
 
-def journey(random: Random, *, records: int, rules: int, most_instants: int) -> Journey:
+def journey(random: Random, *, records: int, rules: int, most_instants: int, ages: bool = True) -> Journey:
     """A journal of so many records, and changes of so many rules at random places."""
     scale = random.choice(SCALES)
     # The usual distance of two records in minutes: so that windows of every grid are known now and then.
     pace = random.choice((1, 1, 1, 5, 60, 720))
     distances = (0, 1, 500, 1_000, *[MINUTE * pace] * 8, 5 * MINUTE * pace, 20 * MINUTE * pace, -MINUTE)
     names = [f"r{number}" for number in range(rules)]
-    changing = _Rules(random, scale)
+    steady = random.random() < 0.4  # all observations are as long valid, so that candles are known too
+    changing = _Rules(random, Setting(scale, bars=steady, ages=ages))
     time = at = BEGIN + random.choice((0, 1, 12_345_678))
     for name in names:
         changing.change(name, head=0, at=at)
     found: list[Record] = []
+    newest = 0
     for seq in range(1, records + 1):
         instants: list[Rows] = []
         for _ in range(random.randint(1, most_instants)):
@@ -189,19 +186,24 @@ def journey(random: Random, *, records: int, rules: int, most_instants: int) -> 
             early = random.choice((0, 0, 0, 0, 1, 700))
             instants.append([(pair, price, time - early) for pair, price in _prices(random, scale)])
         at = max(at, time + random.choice((0, 300, 5_000)))
-        valid_for = random.choice((1, 5, 5, 5, 5)) * MINUTE * pace
+        valid_for = (5 if steady else random.choice((1, 5, 5, 5, 5))) * MINUTE * pace
         batch = batch_of(instants, received_at=time + 50, valid_for=valid_for)
-        found.append(Record(seq=seq, at=at, writer="w", number=seq, body=_body(random, batch)))
+        found.append(Record(seq=seq, at=at, writer="w", number=seq, body=_body(random, batch, newest=newest)))
+        newest = max(newest, int(batch.observed_at.max()))
         while random.random() < 0.3:
             changing.change(random.choice(names), head=seq, at=at)
     return Journey(tuple(found), tuple(changing.changes))
 
 
-def journeys(*, rules: int = 6, records: int = 40, most_instants: int = 3) -> st.SearchStrategy[Journey]:
-    """Journals of up to so many records. Hypothesis draws seed and length; a shorter one is a prefix, so a
-    failure shrinks to the record that shows it."""
+def journeys(
+    *, rules: int = 6, records: int = 40, most_instants: int = 3, ages: bool = True
+) -> st.SearchStrategy[Journey]:
+    """Journals of up to so many records; `ages`: with rules that time alone makes fire.
+
+    Hypothesis draws seed and length; a shorter one is a prefix, so a failure shrinks to the record that shows it.
+    """
 
     def make(seed: int, length: int) -> Journey:
-        return journey(Random(seed), records=length, rules=rules, most_instants=most_instants)
+        return journey(Random(seed), records=length, rules=rules, most_instants=most_instants, ages=ages)
 
     return st.builds(make, st.integers(0, 2**48), st.integers(1, records))

@@ -1,238 +1,316 @@
 """The rules of alerting once more, as plain as they can be said: no index, no shared state, no columns.
 
-Every value is computed by scanning everything that was ever observed. The engine must agree with this, alert
-for alert. What is shared with the engine: reading the text of a condition, and the id of an alert.
+After every observation every rule looks at everything. The engine must agree with this, alert for alert. What is
+shared with it: reading the text of a condition, and the id of an alert.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from functools import cache
-from itertools import pairwise
 
-from cryptowatcher.domain import intervals
-from cryptowatcher.domain.alerts import Alert, AlertKind, alert_id
-from cryptowatcher.domain.records import Record, Ticks, Verdict
+from cryptowatcher.domain import hours, intervals
+from cryptowatcher.domain.alerts import Alert, AlertKind, Part, alert_id
+from cryptowatcher.domain.features import catalogue
+from cryptowatcher.domain.records import ClockStep, Record, Ticks, Verdict
 from cryptowatcher.domain.rules import language
-from cryptowatcher.domain.rules.language import Condition, Feature, parse_percent
+from cryptowatcher.domain.rules.check import parse_percent
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, LifecycleState, Rule, RuleChange
+from cryptowatcher.domain.rules.tree import Comparison, Condition, Expression, calls
 from cryptowatcher.domain.ticks import TickBatch
+from tests.domain.plain import Looked, Seen, World, holds, leaves, looked, still_holds, truth, value_of
 
-HOUR = 3_600_000
-DAY = 24 * HOUR
-SLACK = 1e-12
 parse = cache(language.parse)
 parse_duration = cache(intervals.parse_duration)
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One accepted observation of a pair."""
-
-    time: int
-    price: float
-    valid_for: int
+parse_moment = cache(hours.parse_moment)
+Key = tuple[str, str]
+"""A rule's id and a pair."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a (rule, pair) stands. One that is armed and waits has no place."""
+    """Where a (rule, pair) stands. One that is armed and waits has no place.
+
+    held: while pending, the observed time (ms) for which the condition was known to hold at both ends
+    blind: while pending, whether it was unknown at the observation before
+    """
 
     state: LifecycleState
     since: int = 0
-    clock: int = 0
+    held: int = 0
+    blind: bool = False
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a rule last knew of a number."""
+
+    value: float
+    time: int
+    valid_for: int
 
 
 @dataclass
 class Oracle:
-    """Feed it what an engine is fed."""
+    """Feed it what an engine is fed.
 
-    seen: dict[str, list[Seen]] = field(default_factory=dict)
+    known: what each rule last knew of each number of each pair, since it began
+    looks: how often a rule was judged for a pair
+    """
+
+    world: World = field(default_factory=World)
     rules: dict[str, Rule] = field(default_factory=dict)
-    places: dict[tuple[str, str], Place] = field(default_factory=dict)
-    firings: dict[tuple[str, str], Firing] = field(default_factory=dict)
+    places: dict[Key, Place] = field(default_factory=dict)
+    firings: dict[Key, Firing] = field(default_factory=dict)
+    known: dict[Key, dict[Expression, Known]] = field(default_factory=dict)
+    stepped: int = 0
+    instants: int = 0
+    looks: int = 0
 
     # --- rules -----------------------------------------------------------------------------------
 
     def apply(self, change: RuleChange) -> None:
-        """A new version starts from nothing. Pausing and resuming too, except that done stays done."""
-        old, new = self.rules.get(change.rule_id), change.rule
-        same = old is not None and new is not None and old.version == new.version
+        """A rule that is new, of a new version, paused or resumed starts over; but what is done stays done."""
+        old, new = self.rules.pop(change.rule_id, None), change.rule
         mine = {pair: place for (rule, pair), place in self.places.items() if rule == change.rule_id}
-        if new is None:
-            self.rules.pop(change.rule_id, None)
-            kept: dict[str, Place] = {}
-        else:
-            self.rules[new.id] = new
-            if same and old is not None and old.spec.paused == new.spec.paused:
-                kept = mine
-            elif same:
-                kept = {pair: place for pair, place in mine.items() if place.state == "done"}
-            else:
-                kept = {}
-        starts_over = new is not None and not new.spec.paused and kept is not mine
+        same = old is not None and new is not None and old.version == new.version
+        goes_on = same and old is not None and new is not None and old.spec.paused == new.spec.paused
+        if not goes_on:
+            mine = {pair: place for pair, place in mine.items() if same and place.state == "done"}
+            self.known = {key: known for key, known in self.known.items() if key[0] != change.rule_id}
         if new is not None and new.spec.repeat == "every":
             # `once` became `every`: what was done begins again.
-            again = {} if new.spec.paused else {p: Place("unarmed") for p, x in kept.items() if x.state == "done"}
-            kept = {pair: place for pair, place in kept.items() if place.state != "done"} | again
+            waits = {} if new.spec.paused else {pair: Place("unarmed") for pair in mine}
+            mine = {pair: waits.get(pair) if x.state == "done" else x for pair, x in mine.items()}  # type: ignore[misc]  # None: at rest
+            mine = {pair: place for pair, place in mine.items() if place is not None}
         self.places = {key: place for key, place in self.places.items() if key[0] != change.rule_id}
-        self.places |= {(change.rule_id, pair): place for pair, place in kept.items()}
-        if new is None or new.spec.paused:
+        self.places |= {(change.rule_id, pair): place for pair, place in mine.items()}
+        if new is None:
+            return
+        self.rules[new.id] = new
+        if new.spec.paused:
             return
         for pair in new.spec.pairs:
             if pair != "all":
                 self._meet(pair)
-        if starts_over:
-            for pair in self.seen:
-                if _covers(new, pair):
-                    self.places.setdefault((new.id, pair), Place("unarmed"))
+        for pair in self.world.seen:
+            if _covers(new, pair) and not goes_on:
+                self.places.setdefault((new.id, pair), Place("unarmed"))
+            elif _covers(new, pair) and old is not None and old.spec.expires != new.spec.expires:
+                self._renew(old, pair)
+
+    def _renew(self, old: Rule, pair: str) -> None:
+        """A rule that had come to its end by what was seen of a pair begins again, but what is done is done."""
+        past, place = self.world.seen[pair], self.places.get((old.id, pair))
+        if past and _is_over(old, past[-1].time) and (place is None or place.state != "done"):
+            self.places[old.id, pair] = Place("unarmed")
 
     def _meet(self, pair: str) -> None:
         """A pair that was never heard of: rules on all pairs begin to wait for it."""
-        if pair in self.seen:
+        if pair in self.world.seen:
             return
-        self.seen[pair] = []
+        self.world.seen[pair] = []
         for rule in self.rules.values():
             if rule.spec.pairs == ("all",) and not rule.spec.paused:
                 self.places[rule.id, pair] = Place("unarmed")
 
-    # --- observations ----------------------------------------------------------------------------
+    # --- records ---------------------------------------------------------------------------------
 
     def step(self, record: Record) -> list[Alert]:
-        """All instants of a record."""
+        """All instants of a record, and then that its time has come."""
         body = record.body
+        if isinstance(body, Verdict) and body.anew:
+            self._begin_anew(body.batch.names())
+        if isinstance(body, ClockStep):
+            self.stepped += body.step
+        self.world.now = record.at - self.stepped
+        alerts = []
         if isinstance(body, Ticks) or (isinstance(body, Verdict) and body.accepted):
-            return [alert for instant in body.batch.instants() for alert in self._instant(instant, record)]
-        return []
+            for instant in body.batch.instants():
+                fresh = self._see(instant)
+                alerts += self._judge(self.rules.values(), fresh, record)
+        timed = [rule for rule in self.rules.values() if any(map(_is_timed, _numbers(rule)))]
+        return alerts + self._judge(
+            timed, [pair for pair, past in self.world.seen.items() if past], record, ticked=False
+        )
 
-    def _instant(self, instant: TickBatch, record: Record) -> list[Alert]:
+    def _begin_anew(self, pairs: Iterable[str]) -> None:
+        """What was seen of these pairs never was. Rules that looked at it wait again, but what is done is done."""
+        for anew in pairs:
+            self._meet(anew)
+            self.world.seen[anew] = []
+            for rule in self.rules.values():
+                for pair in self.world.seen:
+                    self._forget(rule, pair, anew)
+
+    def _forget(self, rule: Rule, pair: str, anew: str) -> None:
+        if rule.spec.paused or not _covers(rule, pair):
+            return
+        lost = {number for number in _numbers(rule) if pair == anew or anew in _others(number)}
+        known = self.known.get((rule.id, pair), {})
+        self.known[rule.id, pair] = {number: last for number, last in known.items() if number not in lost}
+        place = self.places.get((rule.id, pair))
+        if lost and (place is None or place.state != "done"):
+            self.places[rule.id, pair] = Place("unarmed")
+
+    def _see(self, instant: TickBatch) -> list[str]:
+        """The pairs with an observation newer than what was known of them; others are passed over."""
+        self.instants += 1
         for pair in instant.pairs:
             self._meet(pair)
         fresh = []
-        for pair, price, time in zip(
-            instant.names(), instant.price.tolist(), instant.observed_at.tolist(), strict=True
+        columns = (instant.price, instant.volume, instant.market_cap, instant.observed_at)
+        for pair, price, volume, cap, time in zip(
+            instant.names(), *(column.tolist() for column in columns), strict=True
         ):
-            past = self.seen[pair]
+            past = self.world.seen[pair]
             if past and time <= past[-1].time:
-                continue  # not newer than what is known: passed over
-            past.append(Seen(time, price, instant.valid_for))
+                continue
+            past.append(
+                Seen(
+                    time,
+                    price,
+                    volume,
+                    cap,
+                    instant.valid_for,
+                    self.world.now,
+                    self.instants,
+                    instant.source,
+                    instant.received_at,
+                )
+            )
             fresh.append(pair)
+        return fresh
+
+    def _judge(
+        self, rules: Iterable[Rule], pairs: Iterable[str], record: Record, *, ticked: bool = True
+    ) -> list[Alert]:
+        """These rules for these pairs; `ticked`: because they were observed, not because time passed."""
         alerts = []
-        for rule in sorted(self.rules.values(), key=lambda rule: rule.id):
-            for pair in sorted(fresh):
+        for rule in sorted(rules, key=lambda rule: rule.id):
+            for pair in sorted(pairs):
                 if _covers(rule, pair) and not rule.spec.paused:
-                    alert = self._look(rule, pair, instant, record)
-                    if alert is not None:
-                        alerts.append(alert)
+                    self.looks += 1
+                    alerts += self._look(rule, pair, record)
+                    self._remember(rule, pair, ticked=ticked)
         return alerts
 
-    def _look(self, rule: Rule, pair: str, instant: TickBatch, record: Record) -> Alert | None:
-        condition = parse(rule.spec.when)
-        past = self.seen[pair]
-        value = value_after(condition.feature, past)
-        if value is None:
-            return None
-        time, key = past[-1].time, (rule.id, pair)
-        kind = self._next(rule, condition, key, value, time)
+    def _remember(self, rule: Rule, pair: str, *, ticked: bool) -> None:
+        newest = self.world.seen[pair][-1]
+        known = self.known.setdefault((rule.id, pair), {})
+        for number in _numbers(rule):
+            value = value_of(number, pair, self.world)
+            if value is not None and (ticked or _is_timed(number)):
+                known[number] = Known(value, newest.time, newest.valid_for)
+
+    # --- one rule, one pair ----------------------------------------------------------------------
+
+    def _look(self, rule: Rule, pair: str, record: Record) -> list[Alert]:
+        time, key = self.world.seen[pair][-1].time, (rule.id, pair)
+        if _is_over(rule, time):
+            return []
+        kind = self._next(rule, key)
         if kind is None:
-            return None
+            return []
         before = self.firings.get(key)
-        cooldown = parse_duration(rule.spec.cooldown)
-        if before is not None and time - before.last_fired_at < cooldown:
-            suppressed = before.suppressed + 1
-            self.firings[key] = Firing(
-                rule=rule.id,
-                pair=pair,
-                last_fired_at=before.last_fired_at,
-                fired=before.fired,
-                suppressed=suppressed,
-            )
+        if before is not None and time - before.last_fired_at < parse_duration(rule.spec.cooldown):
+            self.firings[key] = _counted(before)
             self.places[key] = Place("inside", time)  # nothing was sent, so `once` is still owed
-            return None
+            return []
         fired = before.fired + 1 if before is not None else 1
         self.firings[key] = Firing(rule=rule.id, pair=pair, last_fired_at=time, fired=fired, suppressed=0)
-        return self._alert(rule, condition, pair, value, kind, instant, record)
+        return [self._alert(rule, pair, kind, record, before)]
 
-    def _next(
-        self, rule: Rule, condition: Condition, key: tuple[str, str], value: float, time: int
-    ) -> AlertKind | None:
-        """Move (rule, pair) by one known value; the kind of its firing if it fires."""
-        place = self.places.get(key)
-        hold = parse_duration(rule.spec.for_)
-        clock = observed_time(self.seen[key[1]])
-        after = Place("done" if rule.spec.repeat == "once" else "inside", time)
-        true = is_true(condition, value)
-        if place is None:
-            if not true:
-                return None
-            if hold:
-                self.places[key] = Place("pending", time, clock)
-                return None
-            self.places[key] = after
-            return "edge"
-        if place.state == "unarmed":
-            del self.places[key]
-            if not true:
-                return None
-            if not rule.spec.fire_if_already_true:
-                self.places[key] = Place("inside", time)
-                return None
-            if hold:
-                self.places[key] = Place("pending", time, clock)
-                return None
-            self.places[key] = after
-            return "already"
-        if place.state == "pending":
-            if not true:
+    def _next(self, rule: Rule, key: Key) -> AlertKind | None:
+        """Move (rule, pair) by what is known of its condition now; the kind of its firing if it fires."""
+        condition, pair, spec = parse(rule.spec.when), key[1], rule.spec
+        time, hold = self.world.seen[pair][-1].time, parse_duration(spec.for_)
+        after = Place("done" if spec.repeat == "once" else "inside", time)
+        true = holds(condition, pair, self.world)
+        match self.places.get(key):
+            case None:
+                if not self._turned_true(condition, key):
+                    return None
+                self.places[key] = Place("pending", time) if hold else after
+                return None if hold else "edge"
+            case Place(state="unarmed") if true is False:
                 del self.places[key]
-                return None
-            if clock - place.clock < hold:
-                return None
-            self.places[key] = after
-            return "edge"
-        if place.state == "inside" and is_back(condition, value, parse_percent(rule.spec.rearm, where="")):
-            del self.places[key]
+            case Place(state="unarmed") if true and not spec.fire_if_already_true:
+                self.places[key] = Place("inside", time)
+            case Place(state="unarmed") if true:
+                self.places[key] = Place("pending", time) if hold else after
+                return None if hold else "already"
+            case Place(state="pending") if true is False:
+                del self.places[key]
+            case Place(state="pending") as place:
+                held = place.held + (self._observed(pair) if true and not place.blind else 0)
+                if true and held >= hold:
+                    self.places[key] = after
+                    return "edge"
+                self.places[key] = replace(place, held=held, blind=true is None)
+            case Place(state="inside"):
+                if still_holds(condition, parse_percent(spec.rearm, where=""), pair, self.world) is False:
+                    del self.places[key]
         return None
 
-    def _alert(
-        self,
-        rule: Rule,
-        condition: Condition,
-        pair: str,
-        value: float,
-        kind: AlertKind,
-        instant: TickBatch,
-        record: Record,
-    ) -> Alert:
-        past = self.seen[pair]
-        time, gap = past[-1].time, 0
-        previous, previous_seen = last_known(condition.feature, past[:-1])
-        if kind == "edge" and parse_duration(rule.spec.for_) == 0 and previous_seen is not None:
-            away = time - previous_seen.time
-            if away > previous_seen.valid_for:
-                kind, gap = "gap", away
-        event_time = time - gap
+    def _observed(self, pair: str) -> int:
+        """How much observed time the newest observation of a pair has brought."""
+        before, newest = self.world.seen[pair][-2:]
+        gap = newest.time - before.time
+        return gap if gap <= before.valid_for else 0
+
+    def _turned_true(self, condition: Condition, key: Key) -> bool:
+        """Whether it is true now, crossings just now. One comparison alone crosses by turning true."""
+        if isinstance(condition, Comparison):
+            return holds(condition, key[1], self.world) is True
+        return truth(condition, lambda comparison, _: self._now(comparison, key)) is True
+
+    def _now(self, comparison: Comparison, key: Key) -> bool | None:
+        it = looked(comparison)
+        true = it.true(value_of(it.number, key[1], self.world))
+        if true and it.op.startswith("crosses"):
+            last = self.known.get(key, {}).get(it.number)
+            return last is not None and it.true(last.value) is False
+        return true
+
+    def _alert(self, rule: Rule, pair: str, kind: AlertKind, record: Record, fired: Firing | None) -> Alert:
+        """`fired`: when it fired before."""
+        condition, newest = parse(rule.spec.when), self.world.seen[pair][-1]
+        said = [*leaves(condition)]
+        values = [value_of(each.number, pair, self.world) for each in said]
+        known = self.known.get((rule.id, pair), {})
+        befores = [known.get(each.number) for each in said]
+        gap = 0
+        if kind == "edge" and not parse_duration(rule.spec.for_):
+            gap = _gap(condition, newest.time, befores, fired.last_fired_at if fired is not None else 0)
+            kind = "gap" if gap else "edge"
+        first = next(n for n, each in enumerate(said) if each.true(values[n]))
+        value, previous = values[first], befores[first]
+        assert value is not None, "it is true"
         return Alert(
-            id=alert_id(rule=rule.id, version=rule.version, pair=pair, kind=kind, event_time=event_time),
+            id=alert_id(rule=rule.id, version=rule.version, pair=pair, kind=kind, event_time=newest.time - gap),
             owner=rule.owner,
             rule=rule.id,
             rule_name=rule.spec.name,
             version=rule.version,
             pair=pair,
             kind=kind,
-            event_time=event_time,
+            event_time=newest.time - gap,
             at=record.at,
             seq=record.seq,
             condition=str(condition),
             value=value,
-            constant=condition.constant,
-            previous=None if kind == "already" else previous,
-            price=past[-1].price,
-            source=instant.source,
-            received_at=instant.received_at,
+            constant=said[first].constant,
+            previous=None if kind == "already" or previous is None else previous.value,
+            price=newest.price,
+            source=newest.source,
+            received_at=newest.received_at,
             gap_ms=gap,
             advice=rule.spec.advice,
             channels=rule.spec.channels,
+            suppressed=fired.suppressed if fired is not None else 0,
+            parts=_parts(said, values) if len(said) > 1 else (),
         )
 
     def rows(self) -> list[Lifecycle]:
@@ -247,70 +325,50 @@ def _covers(rule: Rule, pair: str) -> bool:
     return rule.spec.pairs == ("all",) or pair in rule.spec.pairs
 
 
-def is_true(condition: Condition, value: float) -> bool:
-    """A change that is equal to its constant but for rounding is equal."""
-    return _compare(condition, value, condition.constant)
+def _is_over(rule: Rule, time: int) -> bool:
+    return rule.spec.expires != "" and time >= (parse_moment(rule.spec.expires) or 0)
 
 
-def is_back(condition: Condition, value: float, band: float) -> bool:
-    """The same comparison with the constant moved back by the band does not hold any more."""
-    back = abs(condition.constant) * band
-    return not _compare(
-        condition, value, condition.constant - back if condition.rises else condition.constant + back
+def _gap(condition: Condition, time: int, befores: list[Known | None], fired_at: int) -> int:
+    """For how long the condition was not known to fail before, if that was too long. It fired not before that."""
+    there = [last for last in befores if last is not None]
+    if not there:
+        return 0
+    newest = max(last.time for last in there)
+    then = iter([last.value if last is not None and last.time == newest else None for last in befores])
+    failed = truth(condition, lambda comparison, _: looked(comparison).true(next(then))) is False
+    begin = newest if failed else min(last.time for last in there)
+    away = time - max(begin, fired_at)
+    return away if away > next(last.valid_for for last in there if last.time == begin) else 0
+
+
+def _counted(firing: Firing) -> Firing:
+    return Firing(
+        rule=firing.rule,
+        pair=firing.pair,
+        last_fired_at=firing.last_fired_at,
+        fired=firing.fired,
+        suppressed=firing.suppressed + 1,
     )
 
 
-def _compare(condition: Condition, value: float, constant: float) -> bool:
-    slack = SLACK if condition.feature.name == "change" else 0.0
-    if condition.op in (">=", "crosses above"):
-        return value >= constant - slack
-    if condition.op in ("<=", "crosses below"):
-        return value <= constant + slack
-    if condition.op == ">":
-        return value > constant + slack
-    return value < constant - slack
+def _parts(said: list[Looked], values: list[float | None]) -> tuple[Part, ...]:
+    return tuple(Part(each.text, value, each.constant) for each, value in zip(said, values, strict=True))
 
 
-def value_after(feature: Feature, past: list[Seen]) -> float | None:
-    """The feature after the last of these observations of one pair; None where it is not known."""
-    newest = past[-1]
-    if feature.name == "price":
-        return newest.price
-    reference = reference_of(past, feature.window)
-    return None if reference is None else (newest.price - reference) / reference
+def _numbers(rule: Rule) -> list[Expression]:
+    return _numbers_of(rule.spec.when)
 
 
-def reference_of(past: list[Seen], window: int) -> float | None:
-    """The last observation at or before E = g·floor(t/g) − w, if it was current at E."""
-    newest = past[-1]
-    end = newest.time // grid(window) * grid(window) - window
-    earlier = [seen for seen in past if seen.time <= end]
-    if not earlier or end - earlier[-1].time > newest.valid_for:
-        return None
-    return earlier[-1].price
+@cache
+def _numbers_of(when: str) -> list[Expression]:
+    return [each.number for each in leaves(parse(when))]
 
 
-def grid(window: int) -> int:
-    """1 s up to 2 h, 5 min up to 48 h, 1 h up to 30 d, 1 d beyond."""
-    if window <= 2 * HOUR:
-        return 1_000
-    if window <= 48 * HOUR:
-        return 300_000
-    if window <= 30 * DAY:
-        return HOUR
-    return DAY
+def _is_timed(number: Expression) -> bool:
+    return any(call.name == "age" for call in calls(number))
 
 
-def last_known(feature: Feature, past: list[Seen]) -> tuple[float | None, Seen | None]:
-    """The newest known value among these observations, and the observation after which it was known."""
-    for end in range(len(past), 0, -1):
-        value = value_after(feature, past[:end])
-        if value is not None:
-            return value, past[end - 1]
-    return None, None
-
-
-def observed_time(past: list[Seen]) -> int:
-    """How long the pair was really observed: between observations that followed while the last was valid."""
-    gaps = [(later.time - seen.time, seen.valid_for) for seen, later in pairwise(past)]
-    return sum(gap for gap, valid_for in gaps if gap <= valid_for)
+def _others(number: Expression) -> set[str]:
+    """The other pairs that a number looks at."""
+    return {pair for call in calls(number) for pair in catalogue()[call.name].reads(call.args)}

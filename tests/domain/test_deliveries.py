@@ -11,16 +11,20 @@ from hypothesis import strategies as st
 
 from cryptowatcher.domain.deliveries import (
     FINAL,
+    LONGEST_HELD,
     Delivery,
     DeliveryState,
     RetryPolicy,
     after_failure,
     after_refusal,
     after_success,
+    cancel,
     delivery_id,
     give_up,
+    hold,
     is_too_old,
     put_back,
+    silence,
     wait_after,
 )
 
@@ -198,3 +202,47 @@ def test_nothing_happens_to_what_is_finished(
 ) -> None:
     finished = a_delivery(state=state)
     assert outcome(finished, CREATED + 1) == finished
+
+
+def test_what_is_held_waits_as_it_was_and_says_until_when_and_why() -> None:
+    held = hold(a_delivery(), until=CREATED + HOUR, why="active hours 08:00-22:00", now=CREATED)
+    assert (held.state, held.due_at, held.is_held, held.held) == (
+        "queued",
+        CREATED + HOUR,
+        True,
+        "active hours 08:00-22:00",
+    )
+    assert hold(a_delivery(attempts=2), until=CREATED + HOUR, why="", now=CREATED).state == "retrying"
+    assert not put_back(a_delivery()).is_held
+
+
+def test_the_age_of_what_was_held_counts_from_the_end_of_that() -> None:
+    night = 100 * HOUR
+    claimed = msgspec.structs.replace(
+        hold(a_delivery(), until=CREATED + night, why="", now=CREATED), state="leased"
+    )
+    failed = fail(claimed, now=CREATED + night)
+    assert (failed.state, failed.is_held, failed.held_until) == ("retrying", False, CREATED + night)
+    assert not is_too_old(failed, now=CREATED + night + POLICY.give_up_after - 1, policy=POLICY)
+    assert is_too_old(failed, now=CREATED + night + POLICY.give_up_after, policy=POLICY)
+
+
+def test_what_was_tried_in_vain_is_not_held_for_ever() -> None:
+    untried = hold(a_delivery(), until=CREATED + 10 * LONGEST_HELD, why="", now=CREATED)
+    assert untried.is_held
+    tried = a_delivery(attempts=3)
+    assert hold(tried, until=CREATED + LONGEST_HELD - 1, why="", now=CREATED).is_held
+    over = hold(tried, until=CREATED + LONGEST_HELD, why="active hours x", now=CREATED + 5)
+    assert (over.state, over.finished_at) == ("given_up", CREATED + 5)
+    assert "active hours x" in over.last_error
+
+
+@pytest.mark.parametrize(("change", "state"), [(silence, "snoozed"), (cancel, "cancelled")])
+def test_what_nobody_wants_to_hear_ends_without_a_call_and_says_why(
+    change: Callable[..., Delivery], state: DeliveryState
+) -> None:
+    ended = change(a_delivery(attempts=1), "because", now=CREATED + 1)
+    assert (ended.state, ended.attempts, ended.receipt, ended.finished_at) == (state, 1, "because", CREATED + 1)
+    assert state in FINAL
+    assert hold(ended, until=CREATED + HOUR, why="", now=CREATED) == ended
+    assert change(a_delivery(state="sent"), "because", now=CREATED) == a_delivery(state="sent")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import nan
+
 import msgspec
 import pytest
 
 from cryptowatcher.domain.alerts import Alert, alert_id
 from cryptowatcher.domain.checkpoints import encode
-from cryptowatcher.domain.records import Record, Ticks
+from cryptowatcher.domain.records import Body, Record, Ticks
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, Rule, RuleChange, RuleSpec, next_version
 from cryptowatcher.domain.ticks import one_instant
 from cryptowatcher.domain.watcher import Watcher
@@ -49,13 +51,18 @@ class Story:
         self.watcher.take_up(change, self.seq)
 
     def see(
-        self, *prices: float, every: int = MINUTE, pair: str = "a/usd", valid_for: int = 5 * MINUTE
+        self,
+        *prices: float,
+        every: int = MINUTE,
+        pair: str = "a/usd",
+        valid_for: int = 5 * MINUTE,
+        cap: float = nan,
     ) -> list[Alert]:
         """These prices, one after another; the alerts."""
         found: list[Alert] = []
         for price in prices:
             self.time += every
-            found += self.at(price, observed_at=self.time, pair=pair, valid_for=valid_for)
+            found += self.at(price, observed_at=self.time, pair=pair, valid_for=valid_for, cap=cap)
         return found
 
     def at(
@@ -66,12 +73,16 @@ class Story:
         at: int | None = None,
         pair: str = "a/usd",
         valid_for: int = 300_000,
+        cap: float = nan,
     ) -> list[Alert]:
         """One price, at this time of the source and that of the journal."""
+        batch = one_instant({pair: price}, observed_at=observed_at, valid_for=valid_for, market_cap=[cap])
+        return self.record(Ticks(batch), at=observed_at if at is None else at)
+
+    def record(self, body: Body, *, at: int) -> list[Alert]:
+        """One record, written down at this time."""
         self.seq += 1
-        batch = one_instant({pair: price}, observed_at=observed_at, valid_for=valid_for)
-        at = observed_at if at is None else at
-        self.watcher.step(Record(seq=self.seq, at=at, writer="w", number=self.seq, body=Ticks(batch)))
+        self.watcher.step(Record(seq=self.seq, at=at, writer="w", number=self.seq, body=body))
         effects = self.watcher.effects()
         follow(effects, self.rows, self.firings)
         return [*effects.alerts]

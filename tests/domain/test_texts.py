@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.alerts import Alert, Part
+from cryptowatcher.domain.expiry import expiry_notice
+from cryptowatcher.domain.hours import parse_moment
+from cryptowatcher.domain.rules.model import Rule, RuleSpec
 from cryptowatcher.domain.texts import alert_text, observed_at, plain, show_percent, show_price, show_time
 
 OBSERVED = 1_722_838_500_000  # 2024-08-05 06:15:00 UTC
@@ -158,3 +161,66 @@ def test_plain_text_is_printable_and_as_long_as_before(text: str) -> None:
 
 def test_times_are_utc() -> None:
     assert show_time(OBSERVED + 999) == "2024-08-05 06:15:00 UTC"
+
+
+def test_a_composite_rule_shows_its_parts_a_line_each_and_the_price() -> None:
+    parts = (
+        Part("change(5m) <= -5%", -0.05234, -0.05),
+        Part("rsi(14, 1h) < 30", 25.123456, 30.0),
+        Part("volume(1h) > 3 * average(volume(1h), 7d)", None, 3.0),
+    )
+    condition = " and ".join(part.text for part in parts)
+    text = alert_text(
+        msgspec.structs.replace(DROP, condition=condition, parts=parts, advice="info"), now=OBSERVED + 1_000
+    )
+    assert text.title == "bitcoin/usd 50,123.5 usd (btc drops)"
+    assert text.body.splitlines()[:5] == [
+        f"{condition}.",
+        "change(5m) <= -5%: now -5.23%.",
+        "rsi(14, 1h) < 30: now 25.1235.",
+        "volume(1h) > 3 * average(volume(1h), 7d): now unknown.",
+        "Price 50,123.5 usd.",
+    ]
+
+
+def test_a_number_that_is_neither_price_nor_percent_has_no_unit() -> None:
+    text = alert_text(
+        msgspec.structs.replace(DROP, condition="rsi(14, 1h) < 30", value=25.5, previous=31.0), now=OBSERVED
+    )
+    assert text.title == "Buy: bitcoin/usd 25.5 (btc drops)"
+    assert text.body.splitlines()[:2] == ["rsi(14, 1h) < 30: now 25.5, before 31.", "Price 50,123.5 usd."]
+
+
+@pytest.mark.parametrize(
+    ("suppressed", "title", "sentence"), [(12, "+12", "12 crossings"), (1, "+1", "1 crossing ")]
+)
+def test_what_cooldown_held_back_is_said(suppressed: int, title: str, sentence: str) -> None:
+    text = alert_text(msgspec.structs.replace(DROP, suppressed=suppressed), now=OBSERVED)
+    assert text.title == f"Buy: bitcoin/usd -5.23% (btc drops) ({title} suppressed)"
+    assert f"held back {sentence}" in text.body
+
+
+@pytest.mark.parametrize(
+    ("ago", "title", "sentence"),
+    [
+        (
+            24 * 3_600_000,
+            'Rule "btc drops" ends soon',
+            "It ends 2027-01-31 12:00:00 UTC and does not fire from then on.",
+        ),
+        (0, 'Rule "btc drops" has ended', "It ended 2027-01-31 12:00:00 UTC and does not fire any more."),
+    ],
+)
+def test_the_end_of_a_rule_is_told_with_a_way_to_renew_it(ago: int, title: str, sentence: str) -> None:
+    spec = RuleSpec(name="btc drops", pairs=("all",), when="price > 1", expires="2027-01-31T12:00Z")
+    rule = Rule(id="r0123456789ab", owner="local", version=1, spec=spec)
+    at = parse_moment("2027-01-31T12:00Z") - ago
+    notice = expiry_notice(rule, now=at)
+    text = alert_text(notice, now=at + 7 * 3_600_000)
+    assert text.title == title
+    assert text.body.splitlines() == [
+        sentence,
+        "Its condition: price > 1.",
+        "Renew it: cryptowatcher rules renew r0123456789ab --for 30d",
+    ]
+    assert observed_at(notice) == at

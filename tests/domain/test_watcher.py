@@ -177,7 +177,7 @@ def test_a_restored_watcher_is_the_watcher_that_was_saved(journey: Journey, seed
 
 
 @examples(30)
-@given(journeys(records=30, most_instants=5))
+@given(journeys(records=30, most_instants=5, ages=False))
 def test_where_instants_were_cut_into_records_changes_nothing_but_the_position(journey: Journey) -> None:
     cut, place = cut_into_instants(journey)
     whole, _ = straight(journey, {change.number: change.head for change in journey.changes})

@@ -16,12 +16,14 @@ ABOVE = {
     "service": set[str](),
     "domain": {"errors", "plugins"},
     "ports": {"errors", "plugins", "domain"},
-    "pipeline": {"errors", "plugins", "logs", "domain", "ports"},
+    "recall": {"domain", "ports"},
+    "previewing": {"domain", "ports"},
+    "pipeline": {"errors", "plugins", "logs", "domain", "ports", "recall"},
     "adapters": {"errors", "plugins", "logs", "domain", "ports"},
-    "web": {"errors", "plugins", "logs", "domain", "ports", "listening"},
+    "web": {"errors", "plugins", "logs", "domain", "ports", "recall", "previewing", "listening"},
     "models": {"errors", "plugins", "logs", "domain", "ports"},
 }
-ABOVE["config"] = {*ABOVE, "adapters"} - {"pipeline", "web", "models"}
+ABOVE["config"] = {*ABOVE, "adapters"} - {"pipeline", "recall", "previewing", "web", "models"}
 ABOVE["supervise"] = ABOVE["pipeline"]
 ABOVE["replay"] = {*ABOVE} - {"replay"}
 ABOVE["backup"] = {*ABOVE} - {"backup"}

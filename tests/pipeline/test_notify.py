@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
@@ -145,6 +145,7 @@ class Outbox:
         grace: float = 10.0,
         seed: int = 1,
         meters: Meters | None = None,
+        defaults: Sequence[str] | None = None,
     ) -> Notifier:
         return Notifier(
             self.store,
@@ -155,6 +156,7 @@ class Outbox:
             policies={channel.name: policy for channel in channels} | dict(policies or {}),
             grace=grace,
             meters=meters,
+            defaults=defaults,
         )
 
 

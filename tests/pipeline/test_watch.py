@@ -16,7 +16,7 @@ from cryptowatcher.domain.records import Ticks
 from cryptowatcher.domain.ticks import one_instant
 from cryptowatcher.domain.watcher import CHECKPOINT_SCHEMA
 from cryptowatcher.errors import Unavailable
-from cryptowatcher.pipeline.watch import Watch
+from cryptowatcher.pipeline.watch import CHECKPOINT_EVERY, Watch
 from cryptowatcher.ports import Fenced
 from cryptowatcher.testing import virtual_time
 from tests.domain.journals import Journey, examples, journeys
@@ -201,12 +201,12 @@ def test_a_checkpoint_of_another_schema_is_passed_over(tmp_path: Path) -> None:
     at_a_desk(tmp_path, main)
 
 
-def test_a_checkpoint_is_kept_every_minute_and_a_restart_reads_only_what_came_after(tmp_path: Path) -> None:
+def test_a_checkpoint_is_kept_now_and_then_and_a_restart_reads_only_what_came_after(tmp_path: Path) -> None:
     async def main(desk: Desk) -> None:
         await desk.rule()
         await desk.price(90, 91)
         watch = await desk.watch()
-        desk.clock.pass_by(61)
+        desk.clock.pass_by(CHECKPOINT_EVERY)
         await to_the_head(watch)
         await desk.journal.trim(2)
         await desk.price(110)

@@ -330,6 +330,8 @@ every = "1s"
 [[channels]]
 name = "screen"
 kind = "console"
+[default_rules]
+enabled = false
 [[rules]]
 name = "everything"
 pairs = ["all"]

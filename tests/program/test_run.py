@@ -78,6 +78,8 @@ name = "ops"
 kind = "webhook"
 url = "{hook.url}"
 secret_file = "hook.key"
+[default_rules]
+enabled = false
 [[rules]]
 name = "bitcoin above"
 pairs = ["bitcoin/usd"]

@@ -11,20 +11,16 @@ import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from cryptowatcher.domain.alerts import Alert
-from cryptowatcher.domain.features import series_form, step_form
-from cryptowatcher.domain.features.history import History
 from cryptowatcher.domain.records import Ticks
-from cryptowatcher.domain.rules.language import FEATURES
 from cryptowatcher.domain.rules.model import Rule, RuleChange, RuleSpec
 from cryptowatcher.domain.rules.series import run_series
-from cryptowatcher.domain.ticks import Floats, TickBatch, one_instant
+from cryptowatcher.domain.ticks import TickBatch, one_instant
 from cryptowatcher.domain.watcher import Watcher
 from cryptowatcher.replay import read_candles, records, rules_of
 from tests.domain.journals import BEGIN, MINUTE, Journey, Rows, batch_of, examples, journey, journeys
-from tests.domain.test_history import LONG, PACES, WINDOWS
+from tests.domain.test_engine import ways_of
 
 CANDLES = Path(__file__).parents[3] / "shared/data/candles"
 CRASH = 1_722_816_000_000  # 2024-08-05
@@ -66,18 +62,22 @@ def rows_of(instant: TickBatch) -> Rows:
     return [*zip(instant.names(), instant.price.tolist(), instant.observed_at.tolist(), strict=True)]
 
 
+def made(seed: int) -> Journey:
+    return journey(Random(seed), records=60, rules=12, most_instants=3, ages=False)
+
+
 def has_ticks(made: Journey) -> bool:
     return any(isinstance(record.body, Ticks) for record in made.records)
 
 
-@examples(150)
-@given(journeys(records=60).filter(has_ticks))
+@examples(60)
+@given(journeys(records=60, ages=False).filter(has_ticks))
 def test_a_pair_at_a_time_gives_the_alerts_of_an_instant_at_a_time(made: Journey) -> None:
     agree(*joined(made))
 
 
-@examples(25)
-@given(journeys(rules=60, records=20).filter(has_ticks))
+@examples(10)
+@given(journeys(rules=60, records=20, ages=False).filter(has_ticks))
 def test_many_rules_are_told_apart(made: Journey) -> None:
     agree(*joined(made))
 
@@ -86,18 +86,19 @@ def test_the_random_batches_make_rules_fire_in_every_way() -> None:
     """Guards the tests above: agreement about nothing would prove nothing."""
     found: Counter[str] = Counter()
     for seed in range(30):
-        rules, batch = joined(journey(Random(seed), records=60, rules=6, most_instants=3))
+        rules, batch = joined(made(seed))
         specs = {rule.id: rule.spec for rule in rules}
         for alert in agree(rules, batch):
             spec = specs[alert.rule]
-            found[f"{alert.kind} {alert.condition.split('(')[0].split()[0]}"] += 1
+            found.update(ways_of(alert))
             found["held"] += spec.for_ != "0s"
             found["cooled down"] += spec.cooldown != "0s"
             found["once"] += spec.repeat == "once"
             found["of all pairs"] += spec.pairs == ("all",)
             found["of named pairs"] += spec.pairs != ("all",)
-    kinds = ("edge price", "edge change", "gap price", "gap change", "already price", "already change")
-    ways = (*kinds, "held", "cooled down", "once", "of all pairs", "of named pairs")
+    kinds = [f"{kind} {number}" for kind in ("edge", "gap", "already") for number in ("one", "several")]
+    parts = ("crosses", "high", "ratio", "after some were held back", "with a part unknown")
+    ways = (*kinds, *parts, "held", "cooled down", "once", "of all pairs", "of named pairs")
     assert all(found[way] >= 5 for way in ways), found
 
 
@@ -141,58 +142,11 @@ def test_nothing_comes_of_no_rules_of_paused_ones_and_of_pairs_that_are_not_ther
 
 def test_progress_is_told_in_ticks_up_to_the_last() -> None:
     told: list[tuple[int, int]] = []
-    rules, batch = joined(journey(Random(1), records=40, rules=3, most_instants=3))
+    rules, batch = joined(made(1))
     run_series(rules, batch, progress=lambda done, total: told.append((done, total)))
     assert told == sorted(told)
     assert told[-1] == (len(batch), len(batch))
     assert len(told) == len(batch.pairs)
-
-
-# --- features --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", FEATURES)
-@examples(40)
-@given(st.integers(0, 2**48), st.sampled_from((500, 5 * MINUTE, 2 * 60 * MINUTE, LONG)))
-def test_the_series_of_a_feature_is_what_its_steps_give(name: str, seed: int, valid_for: int) -> None:
-    random = Random(seed)
-    times = irregular(random)
-    prices = np.array([random.choice((1.0, 0.1, 1e-9, random.random() + 1e-9)) for _ in times])
-    windows = random.sample(WINDOWS, 5) if name != "price" else (0,)
-    history, col = History(), np.zeros(1, np.int64)
-    history.widen(1)
-    steps: dict[int, list[float]] = {window: [] for window in windows}
-    for time, price in zip(times, prices, strict=True):
-        history.add(col, np.array([time]), np.array([price]), valid_for)
-        for window in windows:
-            steps[window].append(step_form(name)(history, col, window).item())
-    for window in windows:
-        series = series_form(name)(np.array(times), prices, valid_for, window)
-        assert bits(series) == bits(np.array(steps[window])), window
-
-
-def irregular(random: Random) -> list[int]:
-    """Times in bursts, in streams, at regular distances and with long silence, now and then exactly on a grid."""
-    times = [BEGIN + random.randrange(86_400_000)]
-    for _ in range(random.randint(1, 8)):
-        low, high = random.choice(PACES)
-        regular = random.random() < 0.4
-        step = random.randint(low, high)
-        for _ in range(random.randint(1, 40)):
-            time = times[-1] + (step if regular else random.randint(low, high))
-            onto = -time % random.choice((1_000, 5 * MINUTE, 60 * MINUTE, 1_440 * MINUTE))
-            times.append(time + (onto if not regular and random.random() < 0.2 else 0))
-    return times
-
-
-def bits(values: Floats) -> list[bytes | None]:
-    """Each value to the bit; all NaN are one."""
-    return [None if value != value else np.float64(value).tobytes() for value in values]
-
-
-def test_a_series_of_nothing_is_nothing() -> None:
-    for name in FEATURES:
-        assert len(series_form(name)(np.zeros(0, np.int64), np.zeros(0), MINUTE, MINUTE)) == 0
 
 
 # --- recorded data ---------------------------------------------------------------------------------
@@ -200,6 +154,8 @@ def test_a_series_of_nothing_is_nothing() -> None:
 WHEN = (
     *("price > {up}", "price crosses below {down}", "change(5m) <= -0.5%", "change(15m) >= 1%"),
     *("change(1h) <= -2%", "change(4h) >= 3%", "change(24h) < -5%", "change(7d) > 10%"),
+    *("price >= high(1h) and change(15m) > 0.5%", "change(5m) < -0.3% or drawdown(1h) > 1.5%"),
+    *("price crosses above 1.01 * low(1h) and not change(1h) < 0%", "abs(change(5m)) > 0.5 * range(1h)"),
 )
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from cryptowatcher.domain.alerts import Part
+from cryptowatcher.domain.deliveries import hold
 from cryptowatcher.domain.status import BlindPair, SourceStatus
 from tests.web.world import NOW, alert, delivery, source, world
 
@@ -125,3 +127,23 @@ def test_a_source_says_what_it_cannot_see_and_what_is_left_of_its_budget(tmp_pat
     assert (second["state"], second["reason"], second["last_ok_at_ms"]) == ("blind", "timeout", None)
     assert (second["calls_this_month"], second["calls_per_month"]) == (17, 10_000)
     assert second["blind_pairs"] == [{"pair": "bitcoin/usd", "reason": "null_price", "since_ms": NOW - 5}]
+
+
+def test_an_alert_shows_its_parts_and_what_was_suppressed(tmp_path: Path) -> None:
+    composite = alert(parts=(Part("rsi(14, 1h) < 30", 25.5, 30.0), Part("rank <= 10", None, 10.0)), suppressed=12)
+    (listed,) = ask(tmp_path, "/api/v1/alerts", alerts=[composite, ALERTS[1]])
+    by_id = {item["id"]: item for item in listed["items"]}
+    assert by_id[composite.id]["parts"] == [
+        {"text": "rsi(14, 1h) < 30", "value": 25.5, "constant": 30.0},
+        {"text": "rank <= 10", "value": None, "constant": 10.0},
+    ]
+    assert by_id[composite.id]["suppressed"] == 12
+    assert (by_id[ALERTS[1].id]["parts"], by_id[ALERTS[1].id]["suppressed"]) == ([], 0)
+
+
+def test_a_held_delivery_says_until_when_and_why(tmp_path: Path) -> None:
+    held = hold(delivery(ALERTS[0]), until=NOW + 5, why="active hours 08:00-22:00", now=NOW)
+    (listed,) = ask(tmp_path, "/api/v1/deliveries", alerts=ALERTS[:1], deliveries=[held])
+    (item,) = listed["items"]
+    assert (item["kind"], item["state"], item["due_at_ms"]) == ("alert", "queued", NOW + 5)
+    assert (item["held_until_ms"], item["held"]) == (NOW + 5, "active hours 08:00-22:00")

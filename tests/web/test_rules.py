@@ -230,3 +230,89 @@ def test_a_rule_on_pairs_that_no_source_has_shown_is_accepted_and_names_them(tmp
         assert (changed.status_code, changed.json()["unwatched_pairs"]) == (200, ["new/usd"])
 
     play(tmp_path, act)
+
+
+def test_a_rule_is_snoozed_and_woken(tmp_path: Path) -> None:
+    async def act(here: World, client: httpx.AsyncClient) -> None:
+        await client.post("/api/v1/rules", json=rule())
+        for body, until in [
+            ({"for": "1h"}, NOW + 3_600_000),
+            ({"until": "2027-01-16T00:00Z"}, 1_800_057_600_000),
+        ]:
+            answer = await client.post(f"/api/v1/rules/{ID}/snooze", json=body)
+            assert (answer.status_code, answer.json()["snoozed_until_ms"]) == (200, until)
+            assert (await client.get(f"/api/v1/rules/{ID}")).json() == answer.json()
+            assert (await client.get("/api/v1/rules")).json()["items"] == [answer.json()]
+        assert len(await changes(here)) == 1, "watch has nothing to do with it"
+        assert (await client.delete(f"/api/v1/rules/{ID}/snooze")).status_code == 204
+        assert (await client.get(f"/api/v1/rules/{ID}")).json()["snoozed_until_ms"] is None
+
+    play(tmp_path, act)
+
+
+def test_a_snooze_that_is_over_is_none(tmp_path: Path) -> None:
+    async def act(here: World, client: httpx.AsyncClient) -> None:
+        await client.post("/api/v1/rules", json=rule())
+        await client.post(f"/api/v1/rules/{ID}/snooze", json={"for": "1h"})
+        here.clock.at += 3_600_000
+        assert (await client.get(f"/api/v1/rules/{ID}")).json()["snoozed_until_ms"] is None
+
+    play(tmp_path, act)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "where"),
+    [
+        ("snooze", {}, 422, "for"),
+        ("snooze", {"for": "1h", "until": "2027-02-01"}, 422, "for"),
+        ("snooze", {"for": "soon"}, 422, "for"),
+        ("snooze", {"until": "2020-01-01"}, 422, "until"),
+        ("snooze", {"untill": "2027-02-01"}, 400, ""),
+        ("renew", {"for": "a while"}, 422, "for"),
+        ("renew", {"for": "0s"}, 422, "for"),
+        ("renew", {}, 400, ""),
+    ],
+)
+def test_a_wrong_snooze_or_renewal_says_which_field(
+    tmp_path: Path, path: str, body: dict[str, str], status: int, where: str
+) -> None:
+    async def act(here: World, client: httpx.AsyncClient) -> None:
+        await client.post("/api/v1/rules", json=rule(expires="2027-02-01"))
+        answer = await client.post(f"/api/v1/rules/{ID}/{path}", json=body)
+        assert answer.status_code == status, answer.text
+        assert where in [error["path"] for error in answer.json()["errors"]] or not where
+        assert (await client.post(f"/api/v1/rules/nope/{path}", json={"for": "1h"})).status_code == 404
+
+    play(tmp_path, act)
+
+
+def test_a_renewed_rule_ends_later_and_is_the_same(tmp_path: Path) -> None:
+    async def act(here: World, client: httpx.AsyncClient) -> None:
+        added = await client.post("/api/v1/rules", json=rule(expires="2027-01-16"))
+        assert added.json()["expires_at_ms"] == 1_800_057_600_000
+        answer = await client.post(f"/api/v1/rules/{ID}/renew", json={"for": "30d"})
+        assert answer.status_code == 200
+        assert answer.json()["expires_at_ms"] == NOW + 30 * 86_400_000
+        assert answer.json()["version"] == 1
+        expires = answer.json()["spec"]["expires"]
+        assert answer.json()["spec"] == {**added.json()["spec"], "expires": expires}
+
+    play(tmp_path, act)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("expires", "next year", "2027-01-31T12:00Z"),
+        ("active", "mon-fri 08:00-22:00 Berlin", "did you mean Europe/Berlin?"),
+    ],
+)
+def test_a_wrong_end_or_wrong_hours_say_what_to_write(tmp_path: Path, field: str, value: str, words: str) -> None:
+    async def act(here: World, client: httpx.AsyncClient) -> None:
+        answer = await client.post("/api/v1/rules", json=rule(**{field: value}))
+        assert answer.status_code == 422
+        (error,) = answer.json()["errors"]
+        assert error["path"] == field
+        assert words in error["hint"]
+
+    play(tmp_path, act)

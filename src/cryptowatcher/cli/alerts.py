@@ -11,7 +11,7 @@ from cryptowatcher.cli.output import as_json, moment, note, table
 from cryptowatcher.cli.storage import read
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, Rule
-from cryptowatcher.domain.texts import show_percent, show_price
+from cryptowatcher.domain.texts import show_price, show_value
 from cryptowatcher.ports import Tx
 
 app = new_app()
@@ -61,9 +61,7 @@ def show(found: list[Alert]) -> None:
             moment(alert.event_time),
             alert.pair,
             show_price(alert.price),
-            show_percent(alert.value)
-            if alert.condition.lstrip().startswith("change")
-            else show_price(alert.value),
+            show_value(alert.condition, alert.value),
             alert.condition,
             alert.rule_name,
             remarks(alert),
@@ -79,4 +77,5 @@ def remarks(alert: Alert) -> str:
     words: list[str] = [] if alert.advice == "info" else [alert.advice]
     words += ["in a gap"] if alert.kind == "gap" else ["already true"] if alert.kind == "already" else []
     words += ["late"] if alert.late else []
+    words += [f"+{alert.suppressed:,} suppressed"] if alert.suppressed else []
     return ", ".join(words)

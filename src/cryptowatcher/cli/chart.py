@@ -45,12 +45,14 @@ def draw(candles: Sequence[Candle], *, height: int, label: Callable[[float], str
 
 
 def _column(candle: Candle, low: float, scale: float, steps: int) -> list[Part]:
-    """The candle's parts from the lowest step up."""
+    """The candle's parts from the lowest step up. One without observations has none."""
 
     def step(price: float) -> int:
         return min(steps - 1, max(0, round((price - low) * scale)))
 
     column: list[Part] = ["none"] * steps
+    if not candle.ticks:
+        return column
     column[step(candle.low) : step(candle.high) + 1] = ["wick"] * (step(candle.high) - step(candle.low) + 1)
     bottom, top = sorted((step(candle.open), step(candle.close)))
     column[bottom : top + 1] = ["body"] * (top - bottom + 1)

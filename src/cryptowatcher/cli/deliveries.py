@@ -18,8 +18,8 @@ from cryptowatcher.ports import Tx
 
 app = new_app()
 
-State = Literal["queued", "leased", "retrying", "sent", "given_up", "cancelled"]
-STYLES = {"sent": "green", "given_up": "red", "retrying": "yellow", "cancelled": "dim"}
+State = Literal["queued", "leased", "retrying", "sent", "given_up", "cancelled", "snoozed"]
+STYLES = {"sent": "green", "given_up": "red", "retrying": "yellow", "cancelled": "dim", "snoozed": "dim"}
 
 
 @app.command()
@@ -67,13 +67,20 @@ def show(found: list[Delivery], about: Mapping[str, Alert]) -> None:
             about[each.alert].rule_name if each.alert in about else each.rule,
             about[each.alert].pair if each.alert in about else "",
             each.channel,
-            Text(each.state.replace("_", " "), style=STYLES.get(each.state, "")),
+            Text("held" if each.is_held else each.state.replace("_", " "), style=STYLES.get(each.state, "")),
             str(each.attempts),
             moment(each.finished_at) if each.finished_at else f"due {moment(each.due_at)}",
-            each.receipt or each.last_error,
+            answer(each),
             each.alert,
         )
         for each in found
     )
     columns = ("Queued (UTC)", "Rule", "Pair", "Channel", "State", "Tries", "Finished (UTC)", "Answer", "Alert")
     table(columns, rows, right=("Tries",))
+
+
+def answer(delivery: Delivery) -> str:
+    """What the other side said, or why it was not asked (yet)."""
+    if delivery.is_held:
+        return f"held until {moment(delivery.held_until)}: {delivery.held}"
+    return delivery.receipt or delivery.last_error

@@ -49,6 +49,9 @@ every = "2s"
 name = "screen"
 kind = "console"
 
+[default_rules]
+enabled = false  # its hours are real ones, in which this market lives for days
+
 [[rules]]
 name = "bitcoin is watched"
 pairs = ["bitcoin/usd"]

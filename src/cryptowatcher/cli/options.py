@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from cryptowatcher.config import FILE_NAME, Config, Resolved, resolve
-from cryptowatcher.domain.pairs import check_pair
+from cryptowatcher.domain.pairs import ALL, check_pair
+from cryptowatcher.domain.rules.check import parse_top
 
 ConfigFile = Annotated[
     Path | None,
@@ -43,6 +44,11 @@ def settings(config_file: Path | None, data_dir: Path | None) -> Config:
 def pair_named(text: str, *, where: str = "PAIR") -> str:
     """`bitcoin` is `bitcoin/usd`."""
     return check_pair(text if "/" in text else f"{text}/usd", where=where)
+
+
+def pairs_named(text: str, *, where: str) -> str:
+    """As a rule names them: `all` and `top(100)` as they are, and `bitcoin` is `bitcoin/usd`."""
+    return text if text == ALL or parse_top(text, where=where) is not None else pair_named(text, where=where)
 
 
 def new_app() -> typer.Typer:

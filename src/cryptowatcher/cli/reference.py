@@ -16,7 +16,7 @@ Exit codes: 0 ok · 1 not ok: nothing found, not reachable · 2 the command line
 130 interrupted.
 """
 
-FAMILIES = {"rules": ("list", "add", "remove", "pause", "resume")}
+FAMILIES = {"rules": ("check", "list", "add", "remove", "pause", "resume", "why")}
 
 
 def main() -> None:

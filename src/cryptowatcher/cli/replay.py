@@ -16,7 +16,7 @@ from cryptowatcher.cli.alerts import show
 from cryptowatcher.cli.options import AsJson, ConfigFile, new_app, pair_named, settings
 from cryptowatcher.cli.output import as_json, counted, note
 from cryptowatcher.domain.pairs import ALL
-from cryptowatcher.domain.rules.language import check_spec
+from cryptowatcher.domain.rules.check import check_spec
 from cryptowatcher.domain.rules.model import RuleSpec
 from cryptowatcher.errors import ConfigError
 

@@ -1,54 +1,77 @@
-"""`cryptowatcher rules`: list, add, remove, pause, resume."""
+"""`cryptowatcher rules`: list, add, remove, pause, resume, renew, snooze, wake.
+
+`check`, `preview`, `why` and `score` are files of their own."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
 import msgspec
 import typer
 from rich.text import Text
 
-from cryptowatcher.cli.options import AsJson, ConfigFile, DataDir, new_app, pair_named, settings
+from cryptowatcher.cli.options import AsJson, ConfigFile, DataDir, new_app, pairs_named, settings
 from cryptowatcher.cli.output import as_json, moment, note, now, table
+from cryptowatcher.cli.rules_check import check_rule
+from cryptowatcher.cli.rules_preview import preview_rule
+from cryptowatcher.cli.rules_why import why_rule
+from cryptowatcher.cli.score import score
 from cryptowatcher.cli.storage import change, read
 from cryptowatcher.config import Config, name_of
+from cryptowatcher.domain.defaults import DEFAULT_RULES
+from cryptowatcher.domain.hours import expired, parse_until, renewed
+from cryptowatcher.domain.intervals import parse_duration
 from cryptowatcher.domain.pairs import ALL
-from cryptowatcher.domain.rules.language import check_spec
-from cryptowatcher.domain.rules.model import LOCAL_OWNER, Rule, RuleSpec, rule_id
+from cryptowatcher.domain.rules.check import check_spec, parse_top
+from cryptowatcher.domain.rules.model import LOCAL_OWNER, Rule, RuleSpec, origin_after_edit, rule_id
 from cryptowatcher.errors import ConfigError
 from cryptowatcher.ports import Tx
 from cryptowatcher.supervise import is_watched
 
 app = new_app()
+app.command("check")(check_rule)
+app.command("preview")(preview_rule)
+app.command("why")(why_rule)
+app.command()(score)
+
+_OF_DEFAULTS = {spec.pairs for spec in DEFAULT_RULES}
+"""These name more coins than most people watch, and are not misspelt."""
 
 AGAIN = "It stands in the configuration, which counts again at the next start: change it there too."
 
 Name = Annotated[str, typer.Argument(metavar="RULE", help="Its name or id.")]
+Expires = Annotated[
+    str, typer.Option("--expires", metavar="TIME", help="When it ends: 2027-01-31 or 2027-01-31T12:00Z.")
+]
+Active = Annotated[
+    str, typer.Option("--active", metavar="HOURS", help='When it may send: "mon-fri 08:00-22:00 Europe/Berlin".')
+]
 
 
 @app.callback()
 def rules() -> None:
-    """List, add, remove, pause and resume rules. A running watcher takes a change up at once."""
+    """List, add, remove, pause, resume, renew and snooze rules. A running watcher takes a change up at once."""
 
 
 @app.command("list")
 def list_rules(json: AsJson = False, config_file: ConfigFile = None, data_dir: DataDir = None) -> None:
     """All rules. With --json one document: a list of rules."""
 
-    def find(tx: Tx) -> tuple[list[Rule], dict[str, int], list[str]]:
+    def find(tx: Tx) -> tuple[list[Rule], dict[str, int], dict[str, int], list[str]]:
         # The page and programs have the firings from the API.
         fired = {} if json else _last_fired(tx)
-        return tx.rules(LOCAL_OWNER), fired, [] if json else _observed(tx)
+        return tx.rules(LOCAL_OWNER), fired, tx.snoozes(LOCAL_OWNER), [] if json else _observed(tx)
 
-    found, fired, observed = read(settings(config_file, data_dir), find)
+    found, fired, snoozes, observed = read(settings(config_file, data_dir), find)
     if json:
         as_json(found)
     elif found:
-        show(found, fired)
+        show(found, fired, snoozes)
         for rule in found:
-            _note_unseen(rule.spec, observed)
+            if rule.spec.pairs not in _OF_DEFAULTS:
+                _note_unseen(rule.spec, observed)
     else:
         note(
             'no rules; for example: cryptowatcher rules add "btc drops" --pair bitcoin --when "change(5m) <= -5%"'
@@ -61,7 +84,9 @@ def add(
     when: Annotated[
         str, typer.Option("--when", "-w", help='The condition: "change(5m) <= -5%", "price >= 70000".')
     ],
-    pairs: Annotated[list[str], typer.Option("--pair", "-p", help="bitcoin, ethereum/usd or all; repeatable.")],
+    pairs: Annotated[
+        list[str], typer.Option("--pair", "-p", help="bitcoin, ethereum/usd, top(100) or all; repeatable.")
+    ],
     channels: Annotated[
         list[str] | None, typer.Option("--channel", help="Name of a [[channels]] entry; repeatable.")
     ] = None,
@@ -78,6 +103,8 @@ def add(
         bool, typer.Option("--fire-if-already-true", help="Also if true at first sight.")
     ] = False,
     paused: Annotated[bool, typer.Option("--paused", help="Add it, but do not judge it yet.")] = False,
+    expires: Expires = "",
+    active: Active = "",
     json: AsJson = False,
     config_file: ConfigFile = None,
     data_dir: DataDir = None,
@@ -89,7 +116,7 @@ def add(
     config = settings(config_file, data_dir)
     spec = RuleSpec(
         name=name,
-        pairs=tuple(pair if pair == ALL else pair_named(pair, where="--pair") for pair in pairs),
+        pairs=tuple(pairs_named(pair, where="--pair") for pair in pairs),
         when=when,
         for_=for_,
         rearm=rearm,
@@ -99,16 +126,12 @@ def add(
         advice=advice,
         channels=tuple(channels or ()),
         paused=paused,
+        expires=expires,
+        active=active,
     )
     check(spec, config)
 
-    def save(tx: Tx, head: int) -> tuple[Rule | None, Rule, list[str]]:
-        before = tx.rule(LOCAL_OWNER, rule_id(LOCAL_OWNER, name))
-        origin = before.origin if before else "owner"
-        rule = tx.save_rule(LOCAL_OWNER, spec, head=head, now=now(), origin=origin)
-        return before, rule, _observed(tx)
-
-    before, rule, observed = change(config, save, make=True)
+    before, rule, observed = _added(config, spec)
     changes = differences(before.spec, spec) if before else []
     _answer(rule, json=json, done="added" if before is None else "changed" if changes else "as it was:")
     for line in changes:
@@ -135,18 +158,73 @@ def remove(name: Name, config_file: ConfigFile = None, data_dir: DataDir = None)
     note(f"removed {rule.spec.name}")
     if rule.origin == "config":
         note(AGAIN)
+    if rule.origin == "default":
+        note("It came with the program, and will not come back by itself.")
 
 
 @app.command()
 def pause(name: Name, json: AsJson = False, config_file: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Stop judging a rule, and cancel what it still has to send. With --json one document: the rule."""
-    _answer(_set_paused(settings(config_file, data_dir), name, True), json=json, done="paused")
+    _answer(_changed(settings(config_file, data_dir), name, _paused(True)), json=json, done="paused")
 
 
 @app.command()
 def resume(name: Name, json: AsJson = False, config_file: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Judge a paused rule again. With --json one document: the rule."""
-    _answer(_set_paused(settings(config_file, data_dir), name, False), json=json, done="resumed")
+    _answer(_changed(settings(config_file, data_dir), name, _paused(False)), json=json, done="resumed")
+
+
+@app.command()
+def renew(
+    name: Name,
+    lasting: Annotated[str, typer.Option("--for", metavar="DURATION", help="How long from now: 30d.")],
+    json: AsJson = False,
+    config_file: ConfigFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Give a rule that expires a later end. It goes on where it stood. With --json one document: the rule."""
+    ms = parse_duration(lasting, where="--for")
+    rule = _changed(
+        settings(config_file, data_dir), name, lambda spec: renewed(spec, now=now(), lasting=ms, where="--for")
+    )
+    _answer(rule, json=json, done="renewed")
+    note(f"it ends {rule.spec.expires}")
+
+
+@app.command()
+def snooze(
+    name: Name,
+    until: Annotated[str, typer.Argument(help="How long, 1h or 2d, or until when, 2027-01-31T12:00Z.")],
+    config_file: ConfigFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Silence a rule for a while: its alerts are recorded and not sent. Again replaces the end."""
+    end = parse_until(until, now=now(), where="UNTIL")
+
+    def silence(tx: Tx, head: int) -> Rule | None:
+        rule = tx.rule(LOCAL_OWNER, name)
+        if rule is not None:
+            tx.snooze(LOCAL_OWNER, rule.id, end)
+        return rule
+
+    rule = change(settings(config_file, data_dir), silence)
+    if rule is None:
+        raise _missing(name)
+    note(f"snoozed {rule.spec.name} until {moment(end)} UTC")
+
+
+@app.command()
+def wake(name: Name, config_file: ConfigFile = None, data_dir: DataDir = None) -> None:
+    """End the silence of a snoozed rule."""
+
+    def end(tx: Tx, head: int) -> tuple[Rule | None, bool]:
+        rule = tx.rule(LOCAL_OWNER, name)
+        return rule, rule is not None and tx.wake(LOCAL_OWNER, rule.id)
+
+    rule, slept = change(settings(config_file, data_dir), end)
+    if rule is None:
+        raise _missing(name)
+    note(f"woke {rule.spec.name}" if slept else f"{rule.spec.name} was not snoozed")
 
 
 def check(spec: RuleSpec, config: Config) -> None:
@@ -194,7 +272,7 @@ def _last_fired(tx: Tx) -> dict[str, int]:
 def _note_unseen(spec: RuleSpec, observed: list[str]) -> None:
     """Name the rule's pairs that have no price, where others have one: perhaps they are misspelt."""
     for pair in spec.pairs if observed else ():
-        if pair == ALL or pair in observed:
+        if pair == ALL or parse_top(pair) is not None or pair in observed:
             continue
         same_asset = [other for other in observed if other.partition("/")[0] == pair.partition("/")[0]]
         near = (same_asset or difflib.get_close_matches(pair, observed, n=1, cutoff=0.75))[:1]
@@ -202,15 +280,15 @@ def _note_unseen(spec: RuleSpec, observed: list[str]) -> None:
         note(f"no source has shown {pair} yet (rule {spec.name!r}){meant}")
 
 
-def show(found: list[Rule], fired: Mapping[str, int]) -> None:
-    """A table, in the order given."""
+def show(found: list[Rule], fired: Mapping[str, int], snoozes: Mapping[str, int]) -> None:
+    """A table, in the order given. `fired` and `snoozes`: when, by the rule's id."""
     rows = (
         (
             Text(rule.spec.name, style="dim" if rule.spec.paused else ""),
             ", ".join(rule.spec.pairs[:3])
             + (f" and {len(rule.spec.pairs) - 3} more" if len(rule.spec.pairs) > 3 else ""),
             rule.spec.when,
-            details(rule.spec),
+            details(rule, snoozes.get(rule.id, 0)),
             ", ".join(rule.spec.channels),
             moment(fired[rule.id]) if rule.id in fired else "–",
             rule.id,
@@ -220,25 +298,45 @@ def show(found: list[Rule], fired: Mapping[str, int]) -> None:
     table(("Rule", "Pairs", "When", "How", "Channels", "Last fired (UTC)", "Id"), rows)
 
 
-def details(spec: RuleSpec) -> str:
+def details(rule: Rule, snoozed_until: int) -> str:
     """What is out of the ordinary about a rule."""
-    words = ["paused"] if spec.paused else []
+    spec = rule.spec
+    words = ["default"] if rule.origin == "default" else []
+    words += ["paused"] if spec.paused else []
     words += [f"for {spec.for_}"] if spec.for_ != "0s" else []
     words += [f"cooldown {spec.cooldown}"] if spec.cooldown != "0s" else []
     words += ["once"] if spec.repeat == "once" else []
     words += [spec.advice] if spec.advice != "info" else []
+    words += [f"active {spec.active}"] if spec.active else []
+    words += [f"{'ended' if expired(spec, now()) else 'ends'} {spec.expires}"] if spec.expires else []
+    words += [f"snoozed until {moment(snoozed_until)}"] if snoozed_until > now() else []
     return ", ".join(words)
 
 
-def _set_paused(config: Config, name: str, paused: bool) -> Rule:
-    def flip(tx: Tx, head: int) -> Rule | None:
+def _added(config: Config, spec: RuleSpec) -> tuple[Rule | None, Rule, list[str]]:
+    """The rule of that name before, the rule now, and the pairs that have been seen."""
+
+    def save(tx: Tx, head: int) -> tuple[Rule | None, Rule, list[str]]:
+        before = tx.rule(LOCAL_OWNER, rule_id(LOCAL_OWNER, spec.name))
+        rule = tx.save_rule(LOCAL_OWNER, spec, head=head, now=now(), origin=origin_after_edit(before, spec))
+        return before, rule, _observed(tx)
+
+    return change(config, save, make=True)
+
+
+def _paused(paused: bool) -> Callable[[RuleSpec], RuleSpec]:
+    return lambda spec: msgspec.structs.replace(spec, paused=paused)
+
+
+def _changed(config: Config, name: str, change_spec: Callable[[RuleSpec], RuleSpec]) -> Rule:
+    def save(tx: Tx, head: int) -> Rule | None:
         rule = tx.rule(LOCAL_OWNER, name)
         if rule is None:
             return None
-        spec = msgspec.structs.replace(rule.spec, paused=paused)
-        return tx.save_rule(LOCAL_OWNER, spec, head=head, now=now(), origin=rule.origin)
+        spec = change_spec(rule.spec)
+        return tx.save_rule(LOCAL_OWNER, spec, head=head, now=now(), origin=origin_after_edit(rule, spec))
 
-    rule = change(config, flip)
+    rule = change(config, save)
     if rule is None:
         raise _missing(name)
     return rule

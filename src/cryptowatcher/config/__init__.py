@@ -24,8 +24,9 @@ from cryptowatcher.config.decode import Place, check_keys, convert, tag_of
 from cryptowatcher.config.environment import apply_environment
 from cryptowatcher.config.keep import Keep
 from cryptowatcher.config.secrets import SecretReader
+from cryptowatcher.domain.defaults import DEFAULT_RULES
 from cryptowatcher.domain.deliveries import ChannelPolicy
-from cryptowatcher.domain.rules.language import check_spec
+from cryptowatcher.domain.rules.check import check_spec
 from cryptowatcher.domain.rules.model import RuleSpec
 from cryptowatcher.errors import ConfigError
 from cryptowatcher.ports import Channel, Deps, Source
@@ -34,6 +35,7 @@ __all__ = [
     "DEFAULTS",
     "FILE_NAME",
     "Config",
+    "DefaultRules",
     "Log",
     "Resolved",
     "SecretReader",
@@ -73,6 +75,21 @@ class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class DefaultRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The rules that come with the program (docs/defaults.md): significant moves of the largest coins, and
+    stablecoins that leave their dollar. Each can be changed, paused or removed like any other rule.
+
+    enabled: whether there are any; `false` removes those that you have not changed
+    """
+
+    enabled: bool = True
+
+    @property
+    def rules(self) -> tuple[RuleSpec, ...]:
+        """What they are."""
+        return DEFAULT_RULES if self.enabled else ()
+
+
 class SourceSettings(Protocol):
     """What the configuration of every source can do, whatever its kind."""
 
@@ -104,6 +121,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     sources: tuple[SourceSettings, ...]
     channels: tuple[ChannelSettings, ...]
     rules: tuple[RuleSpec, ...] = ()
+    default_rules: DefaultRules = DefaultRules()
     store: Any
     log: Log = Log()
     keep: Keep = Keep()
@@ -173,6 +191,7 @@ def schema() -> dict[str, Any]:
         "sources": tuple[_any_of("sources"), ...],  # type: ignore[misc]  # the union is known at run time only
         "channels": tuple[_any_of("channels"), ...],  # type: ignore[misc]  # as above
         "rules": tuple[RuleSpec, ...],
+        "default_rules": DefaultRules,
         "store": _any_of("stores"),
         "log": Log,
         "keep": Keep,

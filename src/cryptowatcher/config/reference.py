@@ -91,6 +91,7 @@ SECTIONS = {
     "sources": "[[sources]]",
     "channels": "[[channels]]",
     "rules": "[[rules]]",
+    "default_rules": "[default_rules]",
     "store": "[store]",
     "log": "[log]",
     "keep": "[keep]",

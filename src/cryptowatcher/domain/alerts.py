@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import msgspec
 
 Advice = Literal["buy", "sell", "info"]
 AlertKind = Literal["edge", "gap", "already"]
+NoticeKind = Literal["expiring", "expired"]
+"""Of what goes the way of alerts and is none: it tells of a rule, not of a price. Lists of alerts leave it out."""
+
+NOTICES: tuple[NoticeKind, ...] = ("expiring", "expired")
 
 
-def alert_id(*, rule: str, version: int, pair: str, kind: AlertKind, event_time: int) -> str:
+def alert_id(*, rule: str, version: int, pair: str, kind: AlertKind | NoticeKind, event_time: int) -> str:
     """The same event always has the same id, and ids sort by time: 11 hex digits of epoch ms, 20 of a hash."""
     content = "\x1f".join((rule, str(version), pair, kind, str(event_time))).encode()
     return f"{first_id_at(event_time)}-{hashlib.blake2b(content, digest_size=10).hexdigest()}"
@@ -22,11 +26,24 @@ def first_id_at(event_time: int) -> str:
     return f"{event_time:011x}"
 
 
+class Part(msgspec.Struct, frozen=True):
+    """One comparison of a composite rule when it fired.
+
+    text:     as it stands in the condition
+    value:    what was compared, `constant` what with; None when it was unknown
+    """
+
+    text: str
+    value: float | None
+    constant: float
+
+
 class Alert(msgspec.Struct, frozen=True, kw_only=True):
     """A rule's condition turned true for a pair at a position of the journal.
 
     kind:       `edge`: between two accepted observations; `gap`: somewhere in a stretch that was not
-                observed; `already`: true at the first observation and the rule asked to be told
+                observed; `already`: true at the first observation and the rule asked to be told;
+                `expiring`, `expired`: a notice about the rule itself, without pair and values
     event_time: the source's time of the observation, epoch ms (for `gap` the start of the gap)
     at:         the journal's time of the record, epoch ms
     seq:        the position in the journal that proves it
@@ -34,6 +51,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     previous:   the value at the observation before, NaN-free: None when it was unknown
     gap_ms:     how long the pair was not observed before, 0 when it was
     late:       found while history was back-filled
+    parts:      the comparisons of a composite rule, in order; empty for a rule of one
+    suppressed: crossings that cooldown has held back since the alert before
     """
 
     id: str
@@ -42,7 +61,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     rule_name: str
     version: int
     pair: str
-    kind: AlertKind
+    kind: AlertKind | NoticeKind
     event_time: int
     at: int
     seq: int
@@ -57,3 +76,10 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     advice: Advice
     channels: tuple[str, ...]
     late: bool = False
+    parts: tuple[Part, ...] = ()
+    suppressed: int = 0
+
+
+def is_condition(kind: AlertKind | NoticeKind) -> TypeGuard[AlertKind]:
+    """Whether a condition turned true; otherwise it is a notice."""
+    return kind not in NOTICES

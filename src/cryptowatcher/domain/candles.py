@@ -7,6 +7,8 @@ from itertools import groupby
 
 import msgspec
 
+from cryptowatcher.domain.ticks import Floats, Ints
+
 
 class Candle(msgspec.Struct, frozen=True, kw_only=True):
     """One candle. `start` is epoch ms and a multiple of `interval` (ms); it covers [start, start + interval).
@@ -28,6 +30,19 @@ class Candle(msgspec.Struct, frozen=True, kw_only=True):
     ticks: int
     observed_ms: int
     complete: bool = True
+
+
+class CandleColumns(msgspec.Struct, frozen=True, eq=False):
+    """n candles of one pair and interval, oldest first. `volume_24h` is NaN where the source did not say."""
+
+    start: Ints
+    high: Floats
+    low: Floats
+    close: Floats
+    volume_24h: Floats
+
+    def __len__(self) -> int:
+        return len(self.start)
 
 
 def roll_up(candles: Sequence[Candle], interval: int) -> list[Candle]:

@@ -2,10 +2,16 @@
 
     queued ───┐              ┌─ after_success ──────────► sent
               ├─ claim ─► leased ─ after_refusal, give_up ─► given_up
-    retrying ─┘              │
-        ▲─── after_failure ──┘        (the store cancels those of paused and deleted rules: cancelled)
+    retrying ─┘              ├─ silence ─────────────────► snoozed
+        ▲─── after_failure ──┤
+        ▲─── hold ───────────┘        (the store cancels those of paused and deleted rules: cancelled)
 
-`sent`, `given_up` and `cancelled` are final: nothing here changes such a delivery any more.
+`sent`, `given_up`, `snoozed` and `cancelled` are final: nothing here changes such a delivery any more.
+
+What comes outside a rule's active hours is *held*: it stays queued, is due when they begin, and says so in
+`held_until` and `held`. That needs no state of its own: a release that knows nothing of it sends it in time too.
+What comes while a rule is snoozed is final at once: whoever wants silence does not want all of it an hour later.
+The alert itself stays in the list.
 """
 
 from __future__ import annotations
@@ -14,8 +20,14 @@ from typing import Final, Literal
 
 import msgspec
 
-DeliveryState = Literal["queued", "leased", "retrying", "sent", "given_up", "cancelled"]
-FINAL: Final[frozenset[DeliveryState]] = frozenset({"sent", "given_up", "cancelled"})
+DeliveryState = Literal["queued", "leased", "retrying", "sent", "given_up", "cancelled", "snoozed"]
+FINAL: Final[frozenset[DeliveryState]] = frozenset({"sent", "given_up", "cancelled", "snoozed"})
+
+DeliveryKind = Literal["alert", "expiry"]
+"""What is told: that a condition turned true, or that a rule ends."""
+
+LONGEST_HELD: Final = 8 * 86_400_000
+"""Age in ms from which one that was tried in vain is not held again: a week, and a day to try it."""
 
 _LONGEST_TEXT: Final = 500
 """Characters of a receipt or an error that are kept: other sides may answer with a whole page."""
@@ -29,7 +41,9 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     leased_until, holder: who is sending it now; after `leased_until` another may
     attempts:    calls made so far
     last_error:  what the other side said last, in words
-    receipt:     what the other side answered when it accepted
+    receipt:     what the other side answered when it accepted, or why nobody was asked
+    kind:        what it tells of
+    held_until:  it was held back until then, and its age counts from then on; 0: it was not. `held` says why
     """
 
     id: str
@@ -46,6 +60,19 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     last_error: str = ""
     receipt: str = ""
     finished_at: int = 0
+    kind: DeliveryKind = "alert"
+    held_until: int = 0
+    held: str = ""
+
+    @property
+    def is_held(self) -> bool:
+        """It waits for the end of `held_until`, and for nothing else."""
+        return self.held_until > 0 and self.state in ("queued", "retrying") and self.due_at == self.held_until
+
+    @property
+    def since(self) -> int:
+        """From when on it could be sent, epoch ms."""
+        return max(self.created_at, self.held_until)
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,7 +82,8 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     retries of a storm do not come as a storm. A Retry-After makes it longer, never shorter, up to
     `longest_retry_after`.
 
-    give_up_after: age (since `created_at`) at which it is given up; it is always tried once
+    give_up_after: age (since `created_at`, or the end of `held_until`) at which it is given up; it is always
+                   tried once
     late_after:    age from which a message says that it is late
     """
 
@@ -119,7 +147,7 @@ def after_failure(
     attempts = delivery.attempts + 1
     due_at = now + wait_after(attempts, retry_after=retry_after, jitter=jitter, policy=policy)
     words = error[:_LONGEST_TEXT]
-    if due_at >= delivery.created_at + policy.give_up_after:
+    if due_at >= delivery.since + policy.give_up_after:
         return _finish(delivery, "given_up", now=now, attempts=attempts, last_error=words)
     return msgspec.structs.replace(
         delivery, state="retrying", attempts=attempts, due_at=due_at, leased_until=0, last_error=words
@@ -141,6 +169,31 @@ def put_back(delivery: Delivery) -> Delivery:
     return msgspec.structs.replace(delivery, state=state, leased_until=0)
 
 
+def hold(delivery: Delivery, *, until: int, why: str, now: int) -> Delivery:
+    """Claimed, but not to be sent before `until` (epoch ms). One that was tried is not held for ever: otherwise
+    what fails in each day's hours would wait from night to night."""
+    if delivery.state in FINAL:
+        return delivery
+    if delivery.attempts and until >= delivery.created_at + LONGEST_HELD:
+        return give_up(delivery, f"not accepted in {why}: {delivery.last_error}", now=now)
+    waiting = put_back(delivery)
+    return msgspec.structs.replace(waiting, due_at=until, held_until=until, held=why[:_LONGEST_TEXT])
+
+
+def silence(delivery: Delivery, why: str, *, now: int) -> Delivery:
+    """Claimed, and its owner does not want to hear of it."""
+    if delivery.state in FINAL:
+        return delivery
+    return _finish(delivery, "snoozed", now=now, attempts=delivery.attempts, receipt=why[:_LONGEST_TEXT])
+
+
+def cancel(delivery: Delivery, why: str, *, now: int) -> Delivery:
+    """Claimed, and no longer true."""
+    if delivery.state in FINAL:
+        return delivery
+    return _finish(delivery, "cancelled", now=now, attempts=delivery.attempts, receipt=why[:_LONGEST_TEXT])
+
+
 def wait_after(attempts: int, *, retry_after: float | None, jitter: float, policy: RetryPolicy) -> int:
     """Milliseconds (> 0) between failed attempt number `attempts` and the next one. See RetryPolicy."""
     steps = min(attempts, 30)  # the cap is reached long before; more steps would overflow a float one day
@@ -152,7 +205,7 @@ def wait_after(attempts: int, *, retry_after: float | None, jitter: float, polic
 
 def is_too_old(delivery: Delivery, *, now: int, policy: RetryPolicy) -> bool:
     """Its age has passed. One that was never tried is never too old."""
-    return delivery.attempts > 0 and now >= delivery.created_at + policy.give_up_after
+    return delivery.attempts > 0 and now >= delivery.since + policy.give_up_after
 
 
 def _finish(

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
-from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.alerts import Alert, Part, is_condition
 from cryptowatcher.domain.deliveries import RetryPolicy
 
 _PRICE_DIGITS: Final = 6
 _PERCENT_DIGITS: Final = 3
+_PRICE_RULE = re.compile(r"price\s*(?:[<>]=?|crosses\s+(?:above|below))\s*[-+.\w]+", re.IGNORECASE)
 
 
 class AlertText(msgspec.Struct, frozen=True):
@@ -28,8 +30,11 @@ class AlertText(msgspec.Struct, frozen=True):
 def alert_text(alert: Alert, *, now: int, late_after: int = RetryPolicy().late_after) -> AlertText:
     """What a person should read when the alert is sent at `now` (epoch ms). It says that it is late when it
     is older than `late_after` (ms)."""
+    if not is_condition(alert.kind):
+        return _notice_text(alert)
     advice = "" if alert.advice == "info" else f"{alert.advice.capitalize()}: "
-    title = f"{advice}{plain(alert.pair)} {_value(alert, alert.value)} ({plain(alert.rule_name)})"
+    suppressed = f" (+{alert.suppressed:,} suppressed)" if alert.suppressed else ""
+    title = f"{advice}{plain(alert.pair)} {_headline(alert)} ({plain(alert.rule_name)}){suppressed}"
     body = (*_what(alert), *_why(alert), *_caveats(alert, now, late_after), _origin(alert))
     return AlertText(title, "\n".join(body))
 
@@ -60,8 +65,16 @@ def show_span(ms: int) -> tuple[int, str]:
 
 
 def observed_at(alert: Alert) -> int:
-    """When the observation that proves it was made, epoch ms: for a gap, where the gap ended."""
+    """When the observation that proves it was made, epoch ms: for a gap, where the gap ended; for a notice, when
+    it was made out."""
+    if not is_condition(alert.kind):
+        return alert.at
     return alert.event_time + alert.gap_ms if alert.kind == "gap" else alert.event_time
+
+
+def show_value(condition: str, value: float) -> str:
+    """What a condition compares, in percent where its constant is written so."""
+    return show_percent(value) if "%" in condition else show_price(value)
 
 
 def plain(text: str) -> str:
@@ -83,14 +96,18 @@ def _significant(number: float, digits: int) -> str:
 
 
 def _value(alert: Alert, value: float) -> str:
-    """A price with its currency, or a change in percent."""
-    if _is_change(alert):
-        return show_percent(value)
-    return f"{show_price(value)} {_currency(alert)}"
+    """As its condition compares it; a price with its currency."""
+    currency = f" {_currency(alert)}" if _is_about_price(alert) else ""
+    return f"{show_value(alert.condition, value)}{currency}"
 
 
-def _is_change(alert: Alert) -> bool:
-    return alert.condition.lstrip().startswith("change")
+def _headline(alert: Alert) -> str:
+    """What says most in one number: what was compared, or the price where there were several comparisons."""
+    return f"{show_price(alert.price)} {_currency(alert)}" if alert.parts else _value(alert, alert.value)
+
+
+def _is_about_price(alert: Alert) -> bool:
+    return _PRICE_RULE.fullmatch(plain(alert.condition).strip()) is not None
 
 
 def _currency(alert: Alert) -> str:
@@ -98,13 +115,24 @@ def _currency(alert: Alert) -> str:
 
 
 def _what(alert: Alert) -> list[str]:
-    before = "" if alert.previous is None else f", before {_value(alert, alert.previous)}"
-    lines = [f"{plain(alert.condition)}: now {_value(alert, alert.value)}{before}."]
-    if _is_change(alert):
+    lines = [f"{plain(alert.condition)}.", *map(_part, alert.parts)] if alert.parts else [_compared(alert)]
+    if not _is_about_price(alert):
         lines.append(f"Price {show_price(alert.price)} {_currency(alert)}.")
     if alert.advice != "info":
         lines.append(f"Advice: {alert.advice}.")
+    if alert.suppressed:
+        crossings = _counted(alert.suppressed, "crossing")
+        lines.append(f"The cooldown held back {crossings} since the alert before.")
     return lines
+
+
+def _compared(alert: Alert) -> str:
+    before = "" if alert.previous is None else f", before {_value(alert, alert.previous)}"
+    return f"{plain(alert.condition)}: now {_value(alert, alert.value)}{before}."
+
+
+def _part(part: Part) -> str:
+    return f"{plain(part.text)}: now {'unknown' if part.value is None else show_value(part.text, part.value)}."
 
 
 def _why(alert: Alert) -> list[str]:
@@ -115,7 +143,7 @@ def _why(alert: Alert) -> list[str]:
     elif alert.gap_ms:
         lines.append(f"Before that the pair was not observed for {_counted(number, unit)}.")
     if alert.kind == "already":
-        lines.append("It was already true at the first observation.")
+        lines.append("It was already true when it could first be judged.")
     return lines
 
 
@@ -134,3 +162,15 @@ def _counted(number: int, unit: str) -> str:
 def _origin(alert: Alert) -> str:
     # The short id lets a reader recognise a message that a crash made come twice.
     return f'Rule "{plain(alert.rule_name)}", alert {alert.id.rpartition("-")[2][:8]}.'
+
+
+def _notice_text(notice: Alert) -> AlertText:
+    ends = show_time(notice.event_time)
+    name = plain(notice.rule_name)
+    if notice.kind == "expired":
+        title, what = f'Rule "{name}" has ended', f"It ended {ends} and does not fire any more."
+    else:
+        title, what = f'Rule "{name}" ends soon', f"It ends {ends} and does not fire from then on."
+    # By its id: a name may hold anything, and people copy commands.
+    renew = f"Renew it: cryptowatcher rules renew {notice.rule} --for 30d"
+    return AlertText(title, f"{what}\nIts condition: {plain(notice.condition)}.\n{renew}")

@@ -7,7 +7,7 @@ stretches of the log.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import numpy as np
@@ -17,7 +17,7 @@ from cryptowatcher.domain.candles import Candle
 from cryptowatcher.domain.checkpoints import decode, encode
 from cryptowatcher.domain.folding import CandleFold, FoldState
 from cryptowatcher.domain.pairs import CANARY
-from cryptowatcher.domain.records import Record, Ticks, Verdict
+from cryptowatcher.domain.records import ClockStep, Record, Ticks, Verdict
 from cryptowatcher.domain.rules.engine import Engine, EngineState
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, RuleChange, TakeUp
 from cryptowatcher.domain.status import Price
@@ -44,16 +44,16 @@ class WatcherState(msgspec.Struct, frozen=True):
     applied: int
 
 
-CHECKPOINT_SCHEMA = 1
+CHECKPOINT_SCHEMA = 2
 """A checkpoint of another schema is passed over, and the journal is read from its beginning instead."""
 
 
 class Watcher:
     """Feed it rule changes with the position they count from, then records in order."""
 
-    def __init__(self, *, candles: bool = True, windows: Collection[int] | None = None) -> None:
-        """A replay that knows its rules beforehand asks for no candles and only the windows they read (ms)."""
-        self.engine = Engine(windows=windows)
+    def __init__(self, *, candles: bool = True) -> None:
+        """A replay asks for no candles."""
+        self.engine = Engine()
         self._candles = CandleFold() if candles else None
         self.applied = 0
         self._changes: deque[tuple[int, RuleChange]] = deque()
@@ -81,6 +81,9 @@ class Watcher:
         if isinstance(body, Ticks) or (isinstance(body, Verdict) and body.accepted):
             for instant in body.batch.instants():
                 self._step(instant, seq=record.seq, at=record.at)
+        elif isinstance(body, ClockStep):
+            self.engine.clock_step(body.step)
+        self._alerts += self.engine.pass_time(seq=record.seq, at=record.at)
 
     def _begin_anew(self, pairs: Sequence[str]) -> None:
         self.engine.begin_anew(pairs)
@@ -93,7 +96,7 @@ class Watcher:
         """Apply the changes that count for a record with this sequence number."""
         while self._changes and self._changes[0][0] < before:
             seq, change = self._changes.popleft()
-            self.engine.apply(change)
+            self.engine.apply(change, seq=seq)
             self.applied = change.number
             self._taken.append(TakeUp(change.number, seq))
 

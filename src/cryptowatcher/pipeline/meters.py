@@ -134,7 +134,7 @@ class Meters:
         self._records.inc(records)
         self._step_duration.observe(seconds)
 
-    def committed(self, kinds: Iterable[AlertKind]) -> None:
+    def committed(self, kinds: Iterable[str]) -> None:
         """A step was committed, with alerts of these kinds."""
         self._commits.inc()
         for kind, count in Tally(kinds).items():

@@ -7,6 +7,8 @@ What it promises:
 - A channel that hangs or fails holds up no other: each has its own lane, bounds and pauses.
 - To one channel, the deliveries of one rule for one pair go out one after another, by (due_at, id), which is
   that of the alerts. One that must be tried again does not hold up those behind it: they overtake.
+- What its owner does not want to hear now is held until the rule's active hours, or marked as snoozed; what is in
+  flight already goes on. That a rule ends is told in the same way as an alert.
 - At most HAND deliveries a channel are in memory, however many wait.
 - Time never goes back here: the notifier's clock is the latest of the wall clock, the journal's time and
   its own past moved on by monotonic time. A clock that is set back delays nothing.
@@ -17,7 +19,7 @@ An error that a channel must not raise is a bug: `run` ends with it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from random import Random
 from typing import Final
@@ -38,6 +40,7 @@ from cryptowatcher.domain.deliveries import (
 )
 from cryptowatcher.domain.intervals import show_duration
 from cryptowatcher.errors import Refused, Unavailable
+from cryptowatcher.pipeline.courtesy import ENDINGS_AT_ONCE, ENDINGS_EVERY, keep_back, tell_of_endings
 from cryptowatcher.pipeline.lanes import Claimed, Lane
 from cryptowatcher.pipeline.meters import REMOVED, Meters
 from cryptowatcher.ports import Answer, Channel, Clock, Store, Traces, Tx
@@ -65,17 +68,21 @@ _Rows = list[tuple[Delivery, Alert]]
 
 
 class _Round:
-    """What one transaction did: rows claimed for each lane, orphans, and when the next will be due."""
+    """What one transaction did: rows claimed for each lane, those lanes for which there may be more, orphans, how
+    many rules were told to end, and when the next will be due."""
 
     def __init__(self) -> None:
         self.claimed: dict[str, _Rows] = {}
+        self.full: set[str] = set()
         self.orphans: _Rows = []
+        self.endings = 0
         self.next_due: int | None = None
 
 
 class Notifier:
     """One for a process. `holder` must differ between processes and between starts of the same program.
 
+    defaults: channels that are told of the end of a rule that names none; None: all
     policies: how each channel may be used; a channel that is not named there gets the defaults
     grace:    seconds that sends in flight get to end after `run` is cancelled
     meters:   are told what becomes of each send, and so are `traces`
@@ -89,6 +96,7 @@ class Notifier:
         clock: Clock,
         random: Random,
         holder: str,
+        defaults: Sequence[str] | None = None,
         policies: Mapping[str, ChannelPolicy] | None = None,
         grace: float = 10.0,
         meters: Meters | None = None,
@@ -99,6 +107,7 @@ class Notifier:
         self._lanes = {
             name: Lane(channel, policies.get(name, ChannelPolicy())) for name, channel in channels.items()
         }
+        self._defaults = tuple(channels if defaults is None else defaults)
         self._meters = meters or Meters()
         self._traces = traces
         for name in self._lanes:
@@ -113,7 +122,7 @@ class Notifier:
         self._sends: set[asyncio.Task[None]] = set()
         self._results: list[Delivery] = []
         self._in_hand: set[str] = set()
-        self._orphans_at = clock.monotonic()
+        self._orphans_at = self._endings_at = clock.monotonic()
         self._stopping = False
 
     def wake(self) -> None:
@@ -166,48 +175,59 @@ class Notifier:
             self._in_hand.difference_update(c.delivery.id for c in lane.drop_stale(began))
         rooms = {name: room for name, lane in self._lanes.items() if (room := lane.room(began))}
         results = tuple(self._results)
-        with_orphans = began >= self._orphans_at
+        in_hand = self._in_hand.difference(delivery.id for delivery in results)
+        with_orphans, with_endings = began >= self._orphans_at, began >= self._endings_at
 
-        done = await self._store.run(lambda tx: self._round(tx, results, rooms, with_orphans=with_orphans))
+        def work(tx: Tx) -> _Round:
+            if results:
+                tx.settle(results)
+            now = self._now(tx)
+            told = tell_of_endings(tx, self._defaults, wall=self._clock.now(), now=now) if with_endings else 0
+            done = self._claim(tx, rooms, in_hand, now)
+            done.endings = told
+            done.orphans = self._claim_orphans(tx, now) if with_orphans else []
+            return done
+
+        done = await self._store.run(work)
 
         # Only now: had the transaction failed, the results would still be here for the next attempt.
         del self._results[: len(results)]
         self._in_hand.difference_update(delivery.id for delivery in results)
         for name, lane in self._lanes.items():
             rows = done.claimed.get(name, [])
-            lane.drained = len(rows) < rooms.get(name, 0)
+            lane.drained = name in rooms and name not in done.full
             self._take(lane, rows, began)
         if with_orphans:
             self._bury(done.orphans, began)
+        if with_endings and done.endings < ENDINGS_AT_ONCE:
+            self._endings_at = began + ENDINGS_EVERY
         return done
 
-    def _round(
-        self, tx: Tx, results: Sequence[Delivery], rooms: Mapping[str, int], *, with_orphans: bool
-    ) -> _Round:
+    def _claim(self, tx: Tx, rooms: Mapping[str, int], in_hand: Collection[str], now: int) -> _Round:
         done = _Round()
-        if results:
-            tx.settle(results)
-        now = self._now(tx)
+        wall = self._clock.now()
         dues: list[int] = []
         for name, room in rooms.items():
             due = tx.next_due(only=(name,))
             if due is not None and due <= now:
                 lease = self._lease_ms(self._lanes[name])
-                rows = tx.claim(now=now, holder=self._holder, lease=lease, limit=room, only=(name,))
+                claimed = tx.claim(now=now, holder=self._holder, lease=lease, limit=room, only=(name,))
+                rows = keep_back(tx, claimed, in_hand=in_hand, wall=wall, now=now)
                 done.claimed[name] = rows
-                due = tx.next_due(only=(name,)) if len(rows) < room else None
+                if len(claimed) < room:
+                    due = tx.next_due(only=(name,))
+                else:
+                    done.full.add(name)
+                    due = now if len(rows) < room else None  # more may be due, and there is room again
             if due is not None:
                 dues.append(due)
         done.next_due = min(dues, default=None)
-        if with_orphans:
-            done.orphans = tx.claim(
-                now=now,
-                holder=self._holder,
-                lease=round(LEASE_MARGIN * 1000),
-                limit=ORPHANS_AT_ONCE,
-                skip=tuple(self._lanes),
-            )
         return done
+
+    def _claim_orphans(self, tx: Tx, now: int) -> _Rows:
+        lease = round(LEASE_MARGIN * 1000)
+        skip = tuple(self._lanes)
+        return tx.claim(now=now, holder=self._holder, lease=lease, limit=ORPHANS_AT_ONCE, skip=skip)
 
     def _now(self, tx: Tx | None = None) -> int:
         """Epoch ms. Deliveries are due by the journal's time, which may be ahead of a wall clock set back."""
@@ -273,7 +293,8 @@ class Notifier:
         self._meters.attempted(channel, outcome, seconds)
         if result.state == "given_up":
             self._meters.given_up(channel, outcome)
-        if result.state == "sent" and result.attempts == 1 and not claimed.alert.late:
+        waited = claimed.alert.late or result.held_until or result.kind == "expiry"  # not for us
+        if result.state == "sent" and result.attempts == 1 and not waited:
             self._meters.reached(channel, (result.finished_at - claimed.alert.at) / 1000)
 
     def _trace(self, claimed: Claimed, result: Delivery, outcome: str, began: int) -> None:

@@ -18,15 +18,15 @@ from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.canary import SYSTEM_OWNER
 from cryptowatcher.domain.deliveries import Delivery, delivery_id
 from cryptowatcher.domain.records import Draft, Gap, Record, Ticks, Verdict
-from cryptowatcher.domain.rules.model import Firing, Lifecycle, RuleChange, TakeUp
+from cryptowatcher.domain.rules.model import Firing, Lifecycle, RuleChange
 from cryptowatcher.domain.watcher import CHECKPOINT_SCHEMA, Watcher
 from cryptowatcher.pipeline.meters import Meters
-from cryptowatcher.ports import Answer, Clock, Cursor, Journal, Step, Store, Traces, Trimmed, Tx
+from cryptowatcher.ports import Answer, Clock, Cursor, Journal, Step, Store, Traces, Tx
+from cryptowatcher.recall import CHUNK, read_on, recall, step_silently
 
-CHUNK = 256
-"""Records stepped before a commit while catching up."""
 COMMIT_EVERY = 1.0
-CHECKPOINT_EVERY = 60.0
+CHECKPOINT_EVERY = 300.0
+"""Seconds. State is megabytes (bars, windows), and the records of five minutes are stepped in one second."""
 
 log = structlog.get_logger()
 
@@ -78,7 +78,7 @@ class Watch:
         if self._cursor is not None and not await self._same_journal(self._cursor):
             await self._begin_anew()
         elif self._cursor is not None:
-            await self._replay(self._cursor)
+            await self._recall()
         self._ready = True
 
     async def _same_journal(self, cursor: Cursor) -> bool:
@@ -94,7 +94,7 @@ class Watch:
         log.warning("the journal was replaced", had=self._cursor and self._cursor.journal, has=self._journal.id)
         number = await self._journal.last_number("watch") + 1
         gap = await self._journal.append([Draft("watch", number, Gap("the journal was restored or recreated"))])
-        await self._step_silently(0, gap)
+        await step_silently(self._watcher, self._journal, 0, gap)
         (record,) = await self._journal.read(gap - 1, 1)
 
         def load(tx: Tx) -> tuple[list[RuleChange], list[Firing], list[Lifecycle]]:
@@ -109,56 +109,24 @@ class Watch:
         self._reached = Cursor(self._journal.id, gap, record.at)
         await self._commit()
 
-    async def _step_silently(self, after: int, upto: int) -> None:
-        """Step the records after one up to another and forget their effects."""
-        position = after
-        while position < upto:
-            found = await self._read(position, upto - position)
-            records = [record for record in found if record.seq <= upto]
-            if not records:  # trimmed beyond
-                return
-            for record in records:
-                self._watcher.step(record)
-            position = records[-1].seq
-            self._watcher.effects()
+    async def _recall(self) -> None:
+        """Stand at the cursor again."""
+        recalled = await recall(self._journal, self._store)
+        assert recalled is not None, "nobody else moves the cursor of this journal from here on"
+        self._watcher, self._cursor = recalled.watcher, recalled.cursor
+        self._last_change = recalled.last_change
+        self._reached = recalled.cursor
+        log.info("watch recovered", cursor=recalled.cursor.seq, checkpoint=recalled.checkpoint)
 
-    async def _replay(self, cursor: Cursor) -> None:
-        """Load the newest checkpoint and step from there to the cursor without effects."""
-
-        def load(tx: Tx) -> tuple[tuple[Cursor, bytes] | None, list[RuleChange], list[TakeUp]]:
-            found = tx.checkpoint(cursor.journal, CHECKPOINT_SCHEMA, cursor.seq)
-            return found, tx.rule_changes(0), tx.take_ups()
-
-        found, changes, take_ups = await self._store.run(load)
-        start = 0
-        if found is not None:
-            start = found[0].seq
-            self._watcher.restore(found[1])
-        by_number = {change.number: change for change in changes}
-        for taken in take_ups:
-            self._last_change = max(self._last_change, taken.number)
-            if taken.number > self._watcher.applied:
-                self._watcher.take_up(by_number[taken.number], taken.seq)
-        await self._step_silently(start, cursor.seq)
-        self._watcher.apply_changes(before=cursor.seq + 1)
-        if found is None:
-            # The journal may not reach back to where rules fired; the store remembers that they did.
-            firings, lifecycle = await self._store.run(lambda tx: (tx.firings(), tx.lifecycle()))
-            self._watcher.engine.remember(firings, lifecycle)
-        self._watcher.effects()
-        self._reached = cursor
-        log.info("watch recovered", cursor=cursor.seq, checkpoint=start)
-
-    async def _read(self, after: int, limit: int) -> Sequence[Record]:
-        try:
-            return await self._journal.read(after, min(limit, CHUNK))
-        except Trimmed as gone:
-            log.warning("journal records are gone", wanted=after + 1, oldest=gone.oldest)
-            return await self._journal.read(gone.oldest - 1, min(limit, CHUNK))
+    async def _read(self, after: int) -> Sequence[Record]:
+        records = await read_on(self._journal, after, CHUNK)
+        if records and records[0].seq > after + 1:
+            log.warning("journal records are gone", wanted=after + 1, oldest=records[0].seq)
+        return records
 
     async def advance(self) -> bool:
         """One stretch of the journal: read, look for rule changes, step, commit if due. False at the head."""
-        records = await self._read(self._reached.seq, CHUNK)
+        records = await self._read(self._reached.seq)
         if not records:
             return False
         await self._look_for_changes()
@@ -167,12 +135,20 @@ class Watch:
             self._watcher.step(record)
         self._meters.stepped(len(records), self._clock.monotonic() - began)
         self._trace_steps(records, at)
+        self._say_misread()
         self._calls = {record.seq: f"{record.writer}#{record.number}" for record in records}
         last = records[-1]
         self._reached = Cursor(self._journal.id, last.seq, last.at)
         if self._watcher.urgent or self._clock.monotonic() - self._committed_at >= COMMIT_EVERY:
             await self._commit()
         return True
+
+    def _say_misread(self) -> None:
+        """A rule that was stored and is not understood does not end the watcher, and is not silent either."""
+        misread = self._watcher.engine.misread
+        for rule, why in misread.items():
+            log.error("a stored rule is not understood and is not judged", rule=rule, why=why)
+        misread.clear()
 
     def _trace_steps(self, records: Sequence[Record], began: int) -> None:
         if not self._traces:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cryptowatcher.ports.channels import Channel
 from cryptowatcher.ports.journal import Journal, Trimmed
+from cryptowatcher.ports.scores import ScoreTx
 from cryptowatcher.ports.sources import Observations, Pace, Source
 from cryptowatcher.ports.store import (
     Cursor,
@@ -35,6 +36,7 @@ __all__ = [
     "Pace",
     "ReadTx",
     "RulesTx",
+    "ScoreTx",
     "Secret",
     "Slice",
     "Source",

@@ -8,8 +8,9 @@ from typing import Protocol, TypeVar
 import msgspec
 
 from cryptowatcher.domain.alerts import Alert
-from cryptowatcher.domain.candles import Candle
+from cryptowatcher.domain.candles import Candle, CandleColumns
 from cryptowatcher.domain.deliveries import Delivery, DeliveryState
+from cryptowatcher.domain.quiet import Quiet
 from cryptowatcher.domain.rules.model import (
     Firing,
     Lifecycle,
@@ -21,6 +22,7 @@ from cryptowatcher.domain.rules.model import (
     TakeUp,
 )
 from cryptowatcher.domain.status import Price, SourceStatus
+from cryptowatcher.ports.scores import ScoreTx
 
 T = TypeVar("T")
 
@@ -113,6 +115,20 @@ class OutboxTx(Protocol):
         in `only` and not in `skip`. None: nothing."""
         ...
 
+    def quiet(self, rules: Collection[str]) -> dict[str, Quiet]:
+        """Of those rules that are there, by id: when they may speak."""
+        ...
+
+    def ending(self, upto: int, limit: int) -> list[Rule]:
+        """Up to `limit` rules, of which the owner is to be told by that time (epoch ms) that they end. Not those
+        that are paused."""
+        ...
+
+    def announce(self, notice: Alert, deliveries: Sequence[Delivery], *, next_at: int) -> None:
+        """Queue a notice that a rule ends, and note when the next one is due (0: never). What is there already
+        stays as it is."""
+        ...
+
 
 class RulesTx(Protocol):
     """Rules as owners see them: the newest change of each."""
@@ -126,11 +142,28 @@ class RulesTx(Protocol):
         ...
 
     def save_rule(self, owner: str, spec: RuleSpec, *, head: int, now: int, origin: RuleOrigin = "owner") -> Rule:
-        """Add or change the owner's rule of that name. The same spec and origin again change nothing."""
+        """Add or change the owner's rule of that name. The same spec and origin again change nothing. Another end
+        is another one to be told of; other active hours count for what is held already."""
         ...
 
-    def remove_rule(self, owner: str, rule: str, *, head: int, now: int) -> bool:
-        """By id or name. False when there was none."""
+    def remove_rule(self, owner: str, rule: str, *, head: int, now: int, origin: RuleOrigin = "owner") -> bool:
+        """By id or name. False when there was none. `origin`: who removes it."""
+        ...
+
+    def removed_by(self, owner: str, name: str) -> RuleOrigin | None:
+        """Who removed the rule of that name. None when it is there, or never was."""
+        ...
+
+    def snooze(self, owner: str, rule: str, until: int) -> None:
+        """Silence a rule (by id) until that time, epoch ms, whatever was said before."""
+        ...
+
+    def wake(self, owner: str, rule: str) -> bool:
+        """End the silence of a rule (by id). False when there was none."""
+        ...
+
+    def snoozes(self, owner: str) -> dict[str, int]:
+        """Rule (id) → until when it is or was snoozed. A rule that was removed is not."""
         ...
 
     def rule_counts(self) -> dict[RuleState, int]:
@@ -192,6 +225,18 @@ class ReadTx(Protocol):
         """Stored candles with start <= candle.start < end, oldest first, the newest `limit` of them."""
         ...
 
+    def candle_columns(self, pair: str, interval: int, *, start: int, end: int) -> CandleColumns:
+        """The same stored candles, all of them, as columns."""
+        ...
+
+    def oldest_candle(self, pair: str, interval: int, *, start: int) -> int | None:
+        """When the oldest stored candle begins that does not begin before `start`; None: there is none."""
+        ...
+
+    def newest_observation(self) -> int:
+        """When the newest of all prices was observed, by its source's time (epoch ms); 0: none."""
+        ...
+
     def alerts(
         self,
         owner: str,
@@ -201,7 +246,7 @@ class ReadTx(Protocol):
         rule: str | None = None,
         pair: str | None = None,
     ) -> list[Alert]:
-        """Newest first by id; only ids < before."""
+        """Newest first by id; only ids < before. Notices are left out."""
         ...
 
     def deliveries(
@@ -221,7 +266,7 @@ class ReadTx(Protocol):
     def alert_count(self) -> int: ...
 
 
-class Tx(WatchTx, OutboxTx, RulesTx, TidyTx, SourceTx, ReadTx, Protocol):
+class Tx(WatchTx, OutboxTx, RulesTx, TidyTx, SourceTx, ReadTx, ScoreTx, Protocol):
     """Everything at once: what a store hands to the function it runs."""
 
 

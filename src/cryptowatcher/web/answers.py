@@ -10,9 +10,10 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from cryptowatcher.domain.alerts import Advice, Alert, AlertKind
+from cryptowatcher.domain.alerts import Advice, Alert, AlertKind, is_condition
 from cryptowatcher.domain.candles import Candle
-from cryptowatcher.domain.deliveries import Delivery, DeliveryState
+from cryptowatcher.domain.deliveries import Delivery, DeliveryKind, DeliveryState
+from cryptowatcher.domain.hours import parse_expires
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, Rule, RuleSpec
 from cryptowatcher.domain.status import Price, SourceState, SourceStatus
 
@@ -80,7 +81,8 @@ class LifecycleAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 class RuleAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """A rule and where it stands. `suppressed` counts what cooldown held back. `unwatched_pairs` are those it
-    names that no source has shown yet: it waits for them, or they are misspelt."""
+    names that no source has shown yet: it waits for them, or they are misspelt. After `expires_at_ms` it does not
+    fire; until `snoozed_until_ms` its alerts are recorded and not sent. Null: never, and not snoozed."""
 
     id: str
     version: int
@@ -91,12 +93,22 @@ class RuleAnswer(msgspec.Struct, frozen=True, kw_only=True):
     fired: int
     suppressed: int
     unwatched_pairs: list[PairName]
+    expires_at_ms: Millis | None
+    snoozed_until_ms: Millis | None
 
 
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """In order of name."""
 
     items: list[RuleAnswer]
+
+
+class PartAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """One comparison of a composite rule when it fired. `value` null: it was unknown."""
+
+    text: str
+    value: float | None
+    constant: float
 
 
 class AlertAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +120,8 @@ class AlertAnswer(msgspec.Struct, frozen=True, kw_only=True):
     value:  what was compared, `constant` what with, `previous` the value before
     gap_ms: how long the pair was not observed before
     late:   found while history was back-filled
+    parts:  all comparisons of a composite rule; empty for a rule of one
+    suppressed: crossings that cooldown has held back since the alert before
     """
 
     id: str
@@ -130,6 +144,8 @@ class AlertAnswer(msgspec.Struct, frozen=True, kw_only=True):
     advice: Advice
     channels: tuple[str, ...]
     late: bool
+    parts: list[PartAnswer]
+    suppressed: int
 
 
 class Alerts(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,9 +156,13 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """One alert on its way to one channel; the row is the receipt. `due_at_ms`: not before this."""
+    """One alert, or the notice that a rule ends (`kind` expiry: `alert` is then its id and not in the list of
+    alerts), on its way to one channel; the row is the receipt. `due_at_ms`: not before this. One that is queued or
+    retrying and due at `held_until_ms` is held until then; `held` says why, also afterwards. `snoozed`: the rule
+    was silent, and it is not sent any more."""
 
     id: str
+    kind: DeliveryKind
     alert: str
     rule: str
     channel: str
@@ -152,6 +172,8 @@ class DeliveryAnswer(msgspec.Struct, frozen=True, kw_only=True):
     attempts: int
     last_error: str
     receipt: str
+    held_until_ms: Millis | None
+    held: str
     finished_at_ms: Millis | None
 
 
@@ -241,7 +263,11 @@ def candle_answer(candle: Candle) -> CandleAnswer:
 
 
 def rule_answer(
-    rule: Rule, lifecycle: Iterable[Lifecycle], firings: Sequence[Firing], unwatched: Container[str]
+    rule: Rule,
+    lifecycle: Iterable[Lifecycle],
+    firings: Sequence[Firing],
+    unwatched: Container[str],
+    snoozed_until: int | None,
 ) -> RuleAnswer:
     """`lifecycle` and `firings` are this rule's rows; `unwatched` has the pairs that no source has shown."""
     states = Counter(str(row.state) for row in lifecycle)
@@ -256,10 +282,15 @@ def rule_answer(
         fired=sum(firing.fired for firing in firings),
         suppressed=sum(firing.suppressed for firing in firings),
         unwatched_pairs=[pair for pair in rule.spec.pairs if pair in unwatched],
+        expires_at_ms=parse_expires(rule.spec.expires),
+        snoozed_until_ms=snoozed_until,
     )
 
 
 def alert_answer(alert: Alert) -> AlertAnswer:
+    """Of an alert, not of a notice."""
+    if not is_condition(alert.kind):
+        raise ValueError(f"a notice is no alert: {alert.id}")
     return AlertAnswer(
         id=alert.id,
         rule=alert.rule,
@@ -281,12 +312,15 @@ def alert_answer(alert: Alert) -> AlertAnswer:
         advice=alert.advice,
         channels=alert.channels,
         late=alert.late,
+        parts=[PartAnswer(text=part.text, value=part.value, constant=part.constant) for part in alert.parts],
+        suppressed=alert.suppressed,
     )
 
 
 def delivery_answer(delivery: Delivery) -> DeliveryAnswer:
     return DeliveryAnswer(
         id=delivery.id,
+        kind=delivery.kind,
         alert=delivery.alert,
         rule=delivery.rule,
         channel=delivery.channel,
@@ -296,6 +330,8 @@ def delivery_answer(delivery: Delivery) -> DeliveryAnswer:
         attempts=delivery.attempts,
         last_error=delivery.last_error,
         receipt=delivery.receipt,
+        held_until_ms=delivery.held_until or None,
+        held=delivery.held,
         finished_at_ms=delivery.finished_at or None,
     )
 

@@ -9,7 +9,7 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
-from cryptowatcher.web import health, history, market, metrics, rules, stream
+from cryptowatcher.web import health, history, market, metrics, preview, rules, scores, stream, why
 from cryptowatcher.web.deps import Limits, WebDeps
 from cryptowatcher.web.disk import DiskLook
 from cryptowatcher.web.edge import Edge
@@ -31,6 +31,13 @@ API = (
     rules.remove_rule,
     rules.pause_rule,
     rules.resume_rule,
+    rules.renew_rule,
+    rules.snooze_rule,
+    rules.wake_rule,
+    preview.preview_rule,
+    preview.preview_saved,
+    why.why_not,
+    scores.score,
     history.alerts,
     history.one_alert,
     history.deliveries,
@@ -60,6 +67,8 @@ def build(deps: WebDeps) -> Litestar:
             "meter": _given(meter),
             "recent": _given(RecentCounts()),
             "look": _given(DiskLook()),
+            "recollection": _given(why.Recollection()),
+            "turns": _given(preview.Turns()),
         },
         exception_handlers=HANDLERS,
         openapi_config=OpenAPIConfig(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
+import msgspec
 from litestar import get
 from litestar.params import PathParameter, QueryParameter
 
@@ -17,6 +18,7 @@ from cryptowatcher.web.answers import (
     AlertAnswer,
     Alerts,
     Deliveries,
+    Millis,
     Sources,
     alert_answer,
     delivery_answer,
@@ -35,8 +37,26 @@ AlertFilter = Annotated[str | None, QueryParameter(max_length=300, description="
 StateFilter = Annotated[DeliveryState | None, QueryParameter(name="state", description="only these")]
 AlertId = Annotated[str, PathParameter(description="an alert's id")]
 
+_EARLIER = 10
 _ALERT_ID = re.compile(r"[0-9a-f]{11}-[0-9a-f]{20}")
 _DELIVERY_ID = re.compile(_ALERT_ID.pattern + r"~.+")
+
+
+class EarlierAlert(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert of the same rule for the same pair. Its condition may have been another, in an earlier version."""
+
+    id: str
+    version: int
+    condition: str
+    event_time_ms: Millis
+    price: float
+    value: float
+
+
+class AlertInFull(AlertAnswer, frozen=True, kw_only=True):
+    """`earlier`: what happened the last times, newest first, 10 at most."""
+
+    earlier: list[EarlierAlert]
 
 
 @get("/alerts", responses=documented(400), summary="Alerts, newest first", tags=["alerts"])
@@ -67,15 +87,41 @@ async def alerts(
     )
 
 
-@get("/alerts/{alert:str}", responses=documented(400, 404), summary="One alert", tags=["alerts"])
-async def one_alert(deps: Deps, alert: AlertId) -> AlertAnswer:
+@get(
+    "/alerts/{alert:str}",
+    responses=documented(400, 404),
+    summary="One alert",
+    description="With the alerts of the same rule for the same pair that came before it: what happened the last "
+    "times.",
+    tags=["alerts"],
+)
+async def one_alert(deps: Deps, alert: AlertId) -> AlertInFull:
     if not _ALERT_ID.fullmatch(alert):
         raise not_found(f"there is no alert {alert!r}")
-    # `!` sorts before all that an id consists of: the newest id before `id!` is this one or it is not there
-    found = await deps.asked.run(lambda tx: tx.alerts(deps.owner, limit=1, before=f"{alert}!"))
-    if not found or found[0].id != alert:
-        raise not_found(f"there is no alert {alert!r}")
-    return alert_answer(found[0])
+
+    def read(tx: Tx) -> tuple[list[Alert], list[Alert]]:
+        # `!` sorts before all that an id consists of: the newest id before `id!` is this one or it is not there
+        found = tx.alerts(deps.owner, limit=1, before=f"{alert}!")
+        if not found or found[0].id != alert:
+            raise not_found(f"there is no alert {alert!r}")
+        this = found[0]
+        return found, tx.alerts(deps.owner, limit=_EARLIER, before=this.id, rule=this.rule, pair=this.pair)
+
+    (this,), earlier = await deps.asked.run(read)
+    return AlertInFull(
+        **msgspec.structs.asdict(alert_answer(this)),
+        earlier=[
+            EarlierAlert(
+                id=each.id,
+                version=each.version,
+                condition=each.condition,
+                event_time_ms=each.event_time,
+                price=each.price,
+                value=each.value,
+            )
+            for each in earlier
+        ],
+    )
 
 
 @get(

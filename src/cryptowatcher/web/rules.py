@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import difflib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated
 
 import msgspec
 from litestar import Response, delete, get, post, put
 from litestar.params import JSONBody, PathParameter
 
+from cryptowatcher.domain.hours import parse_until, renewed
+from cryptowatcher.domain.intervals import parse_duration
 from cryptowatcher.domain.pairs import ALL
-from cryptowatcher.domain.rules.language import check_spec
-from cryptowatcher.domain.rules.model import Firing, Lifecycle, Rule, RuleSpec
+from cryptowatcher.domain.rules.check import check_spec, parse_top
+from cryptowatcher.domain.rules.model import Firing, Lifecycle, Rule, RuleSpec, origin_after_edit
 from cryptowatcher.errors import ConfigError
 from cryptowatcher.ports import Tx
 from cryptowatcher.web.answers import RuleAnswer, Rules, rule_answer
@@ -24,20 +26,43 @@ Spec = JSONBody[RuleSpec]
 RuleId = Annotated[str, PathParameter(description="a rule's id")]
 
 
+class Renewal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"for_": "for"}):
+    """How long the rule goes on from now: 30d."""
+
+    for_: str
+
+
+class Snooze(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"for_": "for"}):
+    """One of them: how long from now (1h, 2d), or until when (2027-01-31T12:00Z)."""
+
+    for_: str = ""
+    until: str = ""
+
+
+RenewalBody = JSONBody[Renewal]
+SnoozeBody = JSONBody[Snooze]
+
+
 @get("/rules", responses=documented(400), summary="All rules", tags=["rules"])
 async def rules(deps: Deps) -> Rules:
-    def read(tx: Tx) -> tuple[list[Rule], list[Lifecycle], list[Firing], set[str]]:
-        found = tx.rules(deps.owner)
-        return found, tx.lifecycle(), tx.firings(), _unwatched(tx, found)
+    now = deps.clock.now()
 
-    found, lifecycle, firings, unwatched = await deps.asked.run(read)
+    def read(tx: Tx) -> tuple[list[Rule], list[Lifecycle], list[Firing], set[str], dict[str, int]]:
+        found = tx.rules(deps.owner)
+        return found, tx.lifecycle(), tx.firings(), _unwatched(tx, found), _snoozes(tx, deps.owner, now)
+
+    found, lifecycle, firings, unwatched, snoozes = await deps.asked.run(read)
     states: defaultdict[str, list[Lifecycle]] = defaultdict(list)
     fired: defaultdict[str, list[Firing]] = defaultdict(list)
     for row in lifecycle:
         states[row.rule].append(row)
     for firing in firings:
         fired[firing.rule].append(firing)
-    return Rules(items=[rule_answer(rule, states[rule.id], fired[rule.id], unwatched) for rule in found])
+    return Rules(
+        items=[
+            rule_answer(rule, states[rule.id], fired[rule.id], unwatched, snoozes.get(rule.id)) for rule in found
+        ]
+    )
 
 
 @post(
@@ -57,8 +82,8 @@ async def add_rule(deps: Deps, data: Spec) -> Response[RuleAnswer]:
         before = _named(tx, deps.owner, data.name)
         if before is not None and before.spec != data:
             raise Problem(409, f"there is a rule {data.name!r} already; PUT /api/v1/rules/{before.id} replaces it")
-        origin = before.origin if before is not None else "owner"
-        return _answer(tx, tx.save_rule(deps.owner, data, head=head, now=now, origin=origin))
+        origin = origin_after_edit(before, data)
+        return _answer(tx, tx.save_rule(deps.owner, data, head=head, now=now, origin=origin), now)
 
     saved = await deps.store.run(write)
     return Response(saved, headers={"location": f"/api/v1/rules/{saved.id}"})
@@ -66,7 +91,8 @@ async def add_rule(deps: Deps, data: Spec) -> Response[RuleAnswer]:
 
 @get("/rules/{rule:str}", responses=documented(400, 404), summary="One rule, by id", tags=["rules"])
 async def one_rule(deps: Deps, rule: RuleId) -> RuleAnswer:
-    return await deps.asked.run(lambda tx: _answer(tx, _existing(tx, deps.owner, rule)))
+    now = deps.clock.now()
+    return await deps.asked.run(lambda tx: _answer(tx, _existing(tx, deps.owner, rule), now))
 
 
 @put(
@@ -86,7 +112,7 @@ async def replace_rule(deps: Deps, rule: RuleId, data: Spec) -> RuleAnswer:
         if before.spec.name != data.name:
             hint = "add a rule of the new name and delete this one"
             raise ConfigError(f"the name identifies the rule: {before.spec.name!r}", where="name", hint=hint)
-        return _answer(tx, tx.save_rule(deps.owner, data, head=head, now=now, origin=before.origin))
+        return _answer(tx, _saved(tx, before, data, head=head, now=now), now)
 
     return await deps.store.run(write)
 
@@ -109,7 +135,7 @@ async def remove_rule(deps: Deps, rule: RuleId) -> None:
     tags=["rules"],
 )
 async def pause_rule(deps: Deps, rule: RuleId) -> RuleAnswer:
-    return await _set_paused(deps, rule, True)
+    return await _change(deps, rule, lambda spec, now: msgspec.structs.replace(spec, paused=True))
 
 
 @post(
@@ -120,7 +146,47 @@ async def pause_rule(deps: Deps, rule: RuleId) -> RuleAnswer:
     tags=["rules"],
 )
 async def resume_rule(deps: Deps, rule: RuleId) -> RuleAnswer:
-    return await _set_paused(deps, rule, False)
+    return await _change(deps, rule, lambda spec, now: msgspec.structs.replace(spec, paused=False))
+
+
+@post(
+    "/rules/{rule:str}/renew",
+    status_code=200,
+    responses=documented(400, 404, 422),
+    summary="Renew a rule that expires",
+    description="It then ends that long from now, or as before where that is later. It goes on where it stood.",
+    tags=["rules"],
+)
+async def renew_rule(deps: Deps, rule: RuleId, data: RenewalBody) -> RuleAnswer:
+    lasting = parse_duration(data.for_, where="for")
+    return await _change(deps, rule, lambda spec, now: renewed(spec, now=now, lasting=lasting))
+
+
+@post(
+    "/rules/{rule:str}/snooze",
+    status_code=200,
+    responses=documented(400, 404, 422),
+    summary="Silence a rule for a while",
+    description="It is judged as before and its alerts are recorded, but nothing is sent. Again replaces the end.",
+    tags=["rules"],
+)
+async def snooze_rule(deps: Deps, rule: RuleId, data: SnoozeBody) -> RuleAnswer:
+    now = deps.clock.now()
+    if bool(data.for_) == bool(data.until):
+        raise ConfigError("one of `for` and `until` is needed", where="for", hint='{"for": "1h"}, for example')
+    until = parse_until(data.until or data.for_, now=now, where="until" if data.until else "for")
+
+    def write(tx: Tx) -> RuleAnswer:
+        found = _existing(tx, deps.owner, rule)
+        tx.snooze(deps.owner, found.id, until)
+        return _answer(tx, found, now)
+
+    return await deps.store.run(write)
+
+
+@delete("/rules/{rule:str}/snooze", responses=documented(400, 404), summary="Wake a rule up", tags=["rules"])
+async def wake_rule(deps: Deps, rule: RuleId) -> None:
+    await deps.store.run(lambda tx: tx.wake(deps.owner, _existing(tx, deps.owner, rule).id))
 
 
 def check(spec: RuleSpec, channels: Sequence[str]) -> None:
@@ -134,15 +200,19 @@ def check(spec: RuleSpec, channels: Sequence[str]) -> None:
             raise ConfigError(f"there is no channel {name!r}", where=f"channels[{number}]", hint=hint)
 
 
-async def _set_paused(deps: WebDeps, rule: str, paused: bool) -> RuleAnswer:
+async def _change(deps: WebDeps, rule: str, change: Callable[[RuleSpec, int], RuleSpec]) -> RuleAnswer:
     head, now = await deps.journal.head(), deps.clock.now()
 
     def write(tx: Tx) -> RuleAnswer:
         before = _existing(tx, deps.owner, rule)
-        spec = msgspec.structs.replace(before.spec, paused=paused)
-        return _answer(tx, tx.save_rule(deps.owner, spec, head=head, now=now, origin=before.origin))
+        spec = change(before.spec, now)
+        return _answer(tx, _saved(tx, before, spec, head=head, now=now), now)
 
     return await deps.store.run(write)
+
+
+def _saved(tx: Tx, before: Rule, spec: RuleSpec, *, head: int, now: int) -> Rule:
+    return tx.save_rule(before.owner, spec, head=head, now=now, origin=origin_after_edit(before, spec))
 
 
 def _named(tx: Tx, owner: str, name: str) -> Rule | None:
@@ -158,11 +228,17 @@ def _existing(tx: Tx, owner: str, rule: str) -> Rule:
     return found
 
 
-def _answer(tx: Tx, rule: Rule) -> RuleAnswer:
-    return rule_answer(rule, tx.lifecycle(rule.id), tx.firings(rule.id), _unwatched(tx, [rule]))
+def _answer(tx: Tx, rule: Rule, now: int) -> RuleAnswer:
+    snoozed = _snoozes(tx, rule.owner, now).get(rule.id)
+    return rule_answer(rule, tx.lifecycle(rule.id), tx.firings(rule.id), _unwatched(tx, [rule]), snoozed)
+
+
+def _snoozes(tx: Tx, owner: str, now: int) -> dict[str, int]:
+    """Those that are not over."""
+    return {rule: until for rule, until in tx.snoozes(owner).items() if until > now}
 
 
 def _unwatched(tx: Tx, among: Iterable[Rule]) -> set[str]:
     """The pairs these rules name whose price has never been seen."""
-    named = {pair for rule in among for pair in rule.spec.pairs} - {ALL}
+    named = {pair for rule in among for pair in rule.spec.pairs if pair != ALL and parse_top(pair) is None}
     return named - {price.pair for price in tx.prices(sorted(named))} if named else named

@@ -62,8 +62,8 @@ class _Server(uvicorn.Server):
             connection.shutdown()
 
     async def _stop_accepting(self) -> None:
-        """asyncio drops a connection that it accepted but has not set up yet when its server is closed: first it
-        accepts no more, then those are set up, then it is closed."""
+        """asyncio drops a connection that it accepted but has not set up yet when its server is closed. So first
+        it accepts no more, then those are set up, then it is closed."""
         loop = asyncio.get_running_loop()
         for server in self.servers:
             for sock in server.sockets:

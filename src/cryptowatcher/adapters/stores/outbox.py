@@ -5,12 +5,26 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
-from cryptowatcher.adapters.stores.rows import Concern, alert_of
-from cryptowatcher.adapters.stores.tables import LEASED, UNFINISHED, alerts, deliveries, rules
+from cryptowatcher.adapters.stores.rows import Concern, alert_of, alert_row, tuples
+from cryptowatcher.adapters.stores.rules import rule_of
+from cryptowatcher.adapters.stores.tables import (
+    HAS_NOTICE,
+    LEASED,
+    UNFINISHED,
+    alerts,
+    deliveries,
+    insert_rows,
+    or_keep,
+    rules,
+    snoozes,
+)
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.deliveries import Delivery
+from cryptowatcher.domain.quiet import Quiet
+from cryptowatcher.domain.rules.model import Rule
 
 _D = deliveries.c
 _COLUMNS = len(deliveries.columns)
@@ -56,6 +70,23 @@ class Outbox(Concern):
             mine = {"channel": channel}
             times += [self._db.execute(_WAITING, mine).scalar(), self._db.execute(_LEASE_ENDS, mine).scalar()]
         return min((int(time) for time in times if time is not None), default=None)
+
+    def quiet(self, rules_: Collection[str]) -> dict[str, Quiet]:
+        found = self._db.execute(_QUIET, {"ids": list(rules_)}) if rules_ else ()
+        return {
+            row.id: msgspec.structs.replace(msgspec.json.decode(row.spec, type=Quiet), snoozed_until=row.until)
+            for row in found
+        }
+
+    def ending(self, upto: int, limit: int) -> list[Rule]:
+        told = (HAS_NOTICE, rules.c.notice_at <= upto, rules.c.spec.is_not(None), sa.not_(rules.c.paused))
+        asked = sa.select(rules).where(*told).order_by(rules.c.notice_at, rules.c.id).limit(limit)
+        return [rule_of(row) for row in self._db.execute(asked)]
+
+    def announce(self, notice: Alert, deliveries_: Sequence[Delivery], *, next_at: int) -> None:
+        insert_rows(self._db, alerts, [alert_row(notice)], or_keep)
+        insert_rows(self._db, deliveries, tuples(deliveries_), or_keep)
+        self._db.execute(sa.update(rules).where(rules.c.id == notice.rule).values(notice_at=next_at))
 
     def _channels(self, only: Collection[str] | None, skip: Collection[str]) -> list[str]:
         """The channels asked for; without `only`, all that have something unfinished, by hops over the index."""
@@ -110,6 +141,11 @@ _WAITING = (
     .limit(1)
 )
 _LEASE_ENDS = sa.select(sa.func.min(_D.leased_until)).where(LEASED, _D.channel == sa.bindparam("channel"))
+_QUIET = (
+    sa.select(rules.c.id, rules.c.spec, sa.func.coalesce(snoozes.c.until, 0).label("until"))
+    .outerjoin(snoozes, snoozes.c.rule == rules.c.id)
+    .where(rules.c.spec.is_not(None), rules.c.id.in_(sa.bindparam("ids", expanding=True)))
+)
 _DUE = (
     sa.select(deliveries, alerts, _STOPPED.label("stopped"))
     .join(alerts, alerts.c.id == _D.alert)

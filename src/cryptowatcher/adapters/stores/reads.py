@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, get_args
 
+import numpy as np
 import sqlalchemy as sa
 
 from cryptowatcher.adapters.stores.rows import Concern, alert_of
 from cryptowatcher.adapters.stores.tables import alerts, candles, deliveries, prices
-from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.alerts import NOTICES, Alert
 from cryptowatcher.domain.canary import SYSTEM_OWNER
-from cryptowatcher.domain.candles import Candle
+from cryptowatcher.domain.candles import Candle, CandleColumns
 from cryptowatcher.domain.deliveries import Delivery, DeliveryState
 from cryptowatcher.domain.status import Price
 
 _MANY = 1000
 """More names than this are picked out here: databases bound the parameters of a statement."""
+
+_UNSAID = -1.0
+"""Stands for a volume that is not known, where there is no place for nothing."""
+
+_CONDITION = alerts.c.kind.not_in(NOTICES)
+"""A notice stands among the alerts because it goes their way, but it is none."""
 
 
 class Reads(Concern):
@@ -31,11 +39,36 @@ class Reads(Concern):
         wanted = set(pairs)
         return [price for price in self._all(Price, asked) if price.pair in wanted]
 
+    def newest_observation(self) -> int:
+        return int(self._db.execute(sa.select(sa.func.max(prices.c.observed_at))).scalar() or 0)
+
     def candles(self, pair: str, interval: int, *, start: int, end: int, limit: int) -> list[Candle]:
         c = candles.c
         inside = (c.pair == pair, c.interval == interval, c.start >= start, c.start < end)
         newest_first = sa.select(candles).where(*inside).order_by(c.start.desc()).limit(limit)
         return self._all(Candle, newest_first)[::-1]
+
+    def candle_columns(self, pair: str, interval: int, *, start: int, end: int) -> CandleColumns:
+        c = candles.c
+        volume = sa.func.coalesce(c.volume_24h, _UNSAID)
+        asked = sa.select(c.start, c.high, c.low, c.close, volume).where(
+            c.pair == pair, c.interval == interval, c.start >= start, c.start < end
+        )
+        found = self._db.execute(asked.order_by(c.start))
+        assert found.cursor is not None, "a select has rows"
+        # The driver's own tuples: to make rows of them takes longer than the query.
+        rows = found.cursor.fetchall()
+        found.close()
+        whole = np.fromiter(chain.from_iterable(rows), np.float64, 5 * len(rows)).reshape(-1, 5)
+        starts, high, low, close, volumes = (np.ascontiguousarray(column) for column in whole.T)
+        return CandleColumns(
+            starts.astype(np.int64), high, low, close, np.where(volumes == _UNSAID, np.nan, volumes)
+        )
+
+    def oldest_candle(self, pair: str, interval: int, *, start: int) -> int | None:
+        c = candles.c
+        found = sa.select(sa.func.min(c.start)).where(c.pair == pair, c.interval == interval, c.start >= start)
+        return self._db.execute(found).scalar()
 
     def alerts(
         self,
@@ -46,7 +79,7 @@ class Reads(Concern):
         rule: str | None = None,
         pair: str | None = None,
     ) -> list[Alert]:
-        asked = _newest_first(alerts, owner, before, limit, rule=rule, pair=pair)
+        asked = _newest_first(alerts, owner, before, limit, rule=rule, pair=pair).where(_CONDITION)
         return [alert_of(row) for row in self._db.execute(asked)]
 
     def deliveries(
@@ -73,7 +106,8 @@ class Reads(Concern):
 
     def alert_count(self) -> int:
         """The watcher's own are not counted."""
-        counted = sa.select(sa.func.count()).select_from(alerts).where(alerts.c.owner != SYSTEM_OWNER)
+        people = (alerts.c.owner != SYSTEM_OWNER, _CONDITION)
+        counted = sa.select(sa.func.count()).select_from(alerts).where(*people)
         return int(self._db.execute(counted).scalar_one())
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 import sqlalchemy as sa
 
-from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.alerts import Alert, Part
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -31,17 +31,24 @@ def tuples(structs: Iterable[msgspec.Struct]) -> Iterable[tuple[Any, ...]]:
 
 
 _CHANNELS = Alert.__struct_fields__.index("channels")
+_PARTS = Alert.__struct_fields__.index("parts")
+_NO_PARTS = "[]"
 
 
 def alert_row(alert: Alert) -> tuple[Any, ...]:
-    row = msgspec.structs.astuple(alert)
-    return (*row[:_CHANNELS], _to_text(row[_CHANNELS]), *row[_CHANNELS + 1 :])
+    row = list(msgspec.structs.astuple(alert))
+    row[_CHANNELS] = _to_text(alert.channels)
+    row[_PARTS] = msgspec.json.encode(alert.parts).decode() if alert.parts else _NO_PARTS
+    return tuple(row)
 
 
 def alert_of(row: Iterable[Any]) -> Alert:
     """From a row's values in order."""
     values = dict(zip(Alert.__struct_fields__, row, strict=True))
-    return Alert(**values | {"channels": _from_text(values["channels"])})
+    parts = values["parts"]
+    values["channels"] = _from_text(values["channels"])
+    values["parts"] = () if parts == _NO_PARTS else msgspec.json.decode(parts, type=tuple[Part, ...])
+    return Alert(**values)
 
 
 @lru_cache(maxsize=1024)

@@ -8,8 +8,19 @@ import msgspec
 import sqlalchemy as sa
 
 from cryptowatcher.adapters.stores.rows import Concern
-from cryptowatcher.adapters.stores.tables import CHANGES, counters, insert_into, or_replace, rule_changes, rules
+from cryptowatcher.adapters.stores.tables import (
+    CHANGES,
+    UNFINISHED,
+    counters,
+    deliveries,
+    insert_into,
+    or_replace,
+    rule_changes,
+    rules,
+    snoozes,
+)
 from cryptowatcher.domain.canary import SYSTEM_OWNER
+from cryptowatcher.domain.expiry import first_notice
 from cryptowatcher.domain.rules.model import (
     Rule,
     RuleChange,
@@ -29,7 +40,7 @@ class Rules(Concern):
         asked = sa.select(rules).where(rules.c.spec.is_not(None)).order_by(rules.c.name, rules.c.owner)
         theirs = rules.c.owner != SYSTEM_OWNER if owner is None else rules.c.owner == owner
         rows = self._db.execute(asked.where(theirs))
-        return [_rule_of(row) for row in rows]
+        return [rule_of(row) for row in rows]
 
     def rule(self, owner: str, rule: str) -> Rule | None:
         by_id = rules.c.id == rule
@@ -38,29 +49,38 @@ class Rules(Concern):
         )
         # A rule may be named like another one's id: the id goes first.
         row = self._db.execute(asked.order_by(by_id.desc()).limit(1)).one_or_none()
-        return _rule_of(row) if row else None
+        return rule_of(row) if row else None
 
     def save_rule(self, owner: str, spec: RuleSpec, *, head: int, now: int, origin: RuleOrigin = "owner") -> Rule:
         number = self._next_change()
         identity = rule_id(owner, spec.name)
         row = self._db.execute(sa.select(rules).where(rules.c.id == identity)).one_or_none()
-        before = _rule_of(row) if row and row.spec is not None else None
+        before = rule_of(row) if row and row.spec is not None else None
         if before and (before.spec, before.origin) == (spec, origin):
             return before
         version = row.version + 1 if row and before is None else next_version(before, spec)
         rule = Rule(id=identity, owner=owner, version=version, spec=spec, origin=origin)
-        self._put(rule, spec)
+        same_end = before is not None and before.spec.expires == spec.expires
+        self._put(rule, spec, row.notice_at if row and same_end else first_notice(spec, now))
         self._append(number, identity, owner, head=head, now=now, rule=rule)
+        if before is not None and before.spec.active != spec.active:
+            self._look_again(identity, now)
         return rule
 
-    def remove_rule(self, owner: str, rule: str, *, head: int, now: int) -> bool:
+    def remove_rule(self, owner: str, rule: str, *, head: int, now: int, origin: RuleOrigin = "owner") -> bool:
         number = self._next_change()
         found = self.rule(owner, rule)
         if found is None:
             return False
-        self._put(found, None)
+        self._put(msgspec.structs.replace(found, origin=origin), None, 0)
+        self.wake(owner, found.id)
         self._append(number, found.id, owner, head=head, now=now, rule=None)
         return True
+
+    def removed_by(self, owner: str, name: str) -> RuleOrigin | None:
+        removed = (rules.c.id == rule_id(owner, name), rules.c.spec.is_(None))
+        row = self._db.execute(sa.select(rules.c.origin).where(*removed)).one_or_none()
+        return row.origin if row else None
 
     def rule_counts(self) -> dict[RuleState, int]:
         paused = rules.c.paused
@@ -69,12 +89,30 @@ class Rules(Concern):
         counted = {bool(row.paused): row.n for row in self._db.execute(asked)}
         return {"active": counted.get(False, 0), "paused": counted.get(True, 0)}
 
+    def snooze(self, owner: str, rule: str, until: int) -> None:
+        row = {"rule": rule, "owner": owner, "until": until}
+        self._db.execute(or_replace(insert_into(snoozes, self._db.dialect.name), snoozes), row)
+
+    def wake(self, owner: str, rule: str) -> bool:
+        gone = sa.delete(snoozes).where(snoozes.c.rule == rule, snoozes.c.owner == owner)
+        return self._db.execute(gone).rowcount > 0
+
+    def snoozes(self, owner: str) -> dict[str, int]:
+        rows = self._db.execute(sa.select(snoozes.c.rule, snoozes.c.until).where(snoozes.c.owner == owner))
+        return {row.rule: row.until for row in rows}
+
+    def _look_again(self, rule: str, now: int) -> None:
+        """What is held by active hours that have changed is due at once; notify holds it again if need be."""
+        d = deliveries.c
+        held = (d.rule == rule, UNFINISHED, d.held_until > 0, d.due_at == d.held_until, d.due_at > now)
+        self._db.execute(sa.update(deliveries).where(*held).values(due_at=now))
+
     def _next_change(self) -> int:
         """Holds the row, so that changes become visible in the order of their numbers."""
         last = sa.select(counters.c.value).where(counters.c.name == CHANGES).with_for_update()
         return int(self._db.execute(last).scalar_one()) + 1
 
-    def _put(self, rule: Rule, spec: RuleSpec | None) -> None:
+    def _put(self, rule: Rule, spec: RuleSpec | None, notice_at: int) -> None:
         row = {
             "id": rule.id,
             "owner": rule.owner,
@@ -83,6 +121,7 @@ class Rules(Concern):
             "origin": rule.origin,
             "paused": rule.spec.paused,
             "spec": None if spec is None else _text(spec),
+            "notice_at": notice_at,
         }
         self._db.execute(or_replace(insert_into(rules, self._db.dialect.name), rules), row)
 
@@ -107,10 +146,24 @@ def change_of(row: sa.Row[Any]) -> RuleChange:
     )
 
 
-def _rule_of(row: sa.Row[Any]) -> Rule:
+def rule_of(row: sa.Row[Any]) -> Rule:
+    """A row of `rules` that has a spec."""
     spec = msgspec.json.decode(row.spec, type=RuleSpec)
     return Rule(id=row.id, owner=row.owner, version=row.version, spec=spec, origin=row.origin)
 
 
-def _text(value: msgspec.Struct) -> str:
-    return msgspec.json.encode(value).decode()
+_NEWER = ("expires", "active")
+"""Fields that the release before does not know, and refuses where it finds them."""
+
+
+def _text(value: Rule | RuleSpec) -> str:
+    """Without the newer fields where they say nothing, and with no origin that the release before does not know,
+    so that it can read what it understands. (The origin that counts stands in a column of its own.)"""
+    plain = msgspec.to_builtins(value)
+    if isinstance(value, Rule) and value.origin == "default":
+        plain["origin"] = "owner"
+    spec = plain["spec"] if isinstance(value, Rule) else plain
+    for name in _NEWER:
+        if not spec[name]:
+            del spec[name]
+    return msgspec.json.encode(plain).decode()

@@ -28,8 +28,9 @@ def _key(name: str, kind: Any = Text) -> sa.Column[Any]:
     return sa.Column(name, kind, primary_key=True, autoincrement=False)
 
 
-def _col(name: str, kind: Any = Text, *, unknown: bool = False) -> sa.Column[Any]:
-    return sa.Column(name, kind, nullable=unknown)
+def _col(name: str, kind: Any = Text, *, unknown: bool = False, default: str | None = None) -> sa.Column[Any]:
+    """`default`: what stands there when the release before, which does not know the column, writes the row."""
+    return sa.Column(name, kind, nullable=unknown, server_default=default and sa.text(default))
 
 
 # Numbers that only grow: the epoch of each role, and the last rule change. A transaction that has counted
@@ -63,7 +64,14 @@ alerts = _table(
     _col("advice"),
     _col("channels"),
     _col("late", sa.Boolean),
+    _col("parts", default="'[]'"),
+    _col("suppressed", sa.Integer, default="0"),
 )
+
+# Few alerts are signals, and scoring looks for them among all.
+ADVISED = alerts.c.advice != sa.literal_column("'info'")
+
+sa.Index("alerts_advised", alerts.c.id, sqlite_where=ADVISED, postgresql_where=ADVISED)
 
 deliveries = _table(
     "deliveries",
@@ -81,6 +89,9 @@ deliveries = _table(
     _col("last_error"),
     _col("receipt"),
     _col("finished_at", Ms),
+    _col("kind", default="'alert'"),
+    _col("held_until", Ms, default="0"),
+    _col("held", default="''"),
 )
 
 # Literals, not parameters: a partial index serves only queries that state its condition word for word.
@@ -116,6 +127,24 @@ firings = _table(
     _col("last_fired_at", Ms),
     _col("fired", sa.Integer),
     _col("suppressed", sa.Integer),
+)
+
+# What signals were worth. A rule's score reads one stretch of it.
+scores = _table(
+    "scores",
+    _key("rule"),
+    _key("version", sa.Integer),
+    _key("alert"),
+    _key("horizon", Ms),
+    _col("pair"),
+    _col("advice"),
+    _col("at", Ms),
+    _col("price", Float),
+    _col("later", Float),
+    _col("move", Float),
+    _col("move_after_fees", Float),
+    _col("fee", Float),
+    _col("scored_at", Ms),
 )
 
 candles = _table(
@@ -159,8 +188,16 @@ rules = _table(
     _col("origin"),
     _col("paused", sa.Boolean),
     _col("spec", unknown=True),
+    _col("notice_at", Ms, default="0"),
     sa.Index("rules_owner", "owner", "name", unique=True),
 )
+
+# When the owner is to be told next that a rule ends; 0 is never. Few rules have an end.
+HAS_NOTICE = rules.c.notice_at > sa.literal_column("0")
+
+sa.Index("rules_notice", rules.c.notice_at, sqlite_where=HAS_NOTICE, postgresql_where=HAS_NOTICE)
+
+snoozes = _table("snoozes", _key("rule"), _col("owner"), _col("until", Ms))
 
 rule_changes = _table(
     "rule_changes",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from cryptowatcher.adapters.stores.rows import Concern
-from cryptowatcher.adapters.stores.tables import UNFINISHED, alerts, candles, deliveries
+from cryptowatcher.adapters.stores.tables import UNFINISHED, alerts, candles, deliveries, scores
 from cryptowatcher.domain.alerts import first_id_at
 from cryptowatcher.ports import Slice
 
@@ -32,17 +32,21 @@ class Tidy(Concern):
 
     def trim_alerts(self, before: int, *, after: str = "", limit: int = 500, owner: str | None = None) -> Slice:
         # Ids begin with the time of the event, so age needs no index of its own.
-        asked = sa.select(alerts.c.id, alerts.c.owner).where(
-            alerts.c.id > after, alerts.c.id < first_id_at(max(before, 0))
+        a = alerts.c
+        asked = sa.select(a.id, a.owner, a.rule, a.version, a.advice).where(
+            a.id > after, a.id < first_id_at(max(before, 0))
         )
-        rows = self._db.execute(asked.order_by(alerts.c.id).limit(limit)).all()
+        rows = self._db.execute(asked.order_by(a.id).limit(limit)).all()
         if not rows:
             return Slice(gone=0, upto=after, more=False)
         busy = self._unfinished(rows[0].id, rows[-1].id)
-        old = [row.id for row in rows if owner in (None, row.owner) and row.id not in busy]
+        old = [row for row in rows if owner in (None, row.owner) and row.id not in busy]
         if old:
-            self._db.execute(_DROP_DELIVERIES, [{"first": f"{each}~", "last": each + _END} for each in old])
-            self._db.execute(_DROP_ALERT, [{"this": each} for each in old])
+            self._db.execute(_DROP_DELIVERIES, [{"first": f"{row.id}~", "last": row.id + _END} for row in old])
+            self._db.execute(_DROP_ALERT, [{"this": row.id} for row in old])
+        signals = [{"r": row.rule, "v": row.version, "a": row.id} for row in old if row.advice != "info"]
+        if signals:
+            self._db.execute(_DROP_SCORES, signals)
         return Slice(gone=len(old), upto=rows[-1].id, more=len(rows) == limit)
 
     def _unfinished(self, first: str, last: str) -> set[str]:
@@ -71,3 +75,6 @@ _DROP_DELIVERIES = sa.delete(deliveries).where(
     deliveries.c.id >= sa.bindparam("first"), deliveries.c.id < sa.bindparam("last")
 )
 _DROP_ALERT = sa.delete(alerts).where(alerts.c.id == sa.bindparam("this"))
+_DROP_SCORES = sa.delete(scores).where(
+    scores.c.rule == sa.bindparam("r"), scores.c.version == sa.bindparam("v"), scores.c.alert == sa.bindparam("a")
+)

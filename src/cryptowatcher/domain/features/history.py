@@ -1,4 +1,5 @@
-"""What is remembered of each pair's prices: enough to answer "what was it at time E?" for any window.
+"""What is remembered of each pair's prices: enough to answer "what was it at time E?", and "what was the highest
+since?", for any window.
 
 A window's end is not exact but lies on a grid that depends on the window's length alone, so that a live
 watcher, a replay and a restarted process keep the same observations and give the same value:
@@ -8,20 +9,26 @@ watcher, a replay and a restarted process keep the same observations and give th
 At a pair's newest observation at t, E = g·floor(t/g) − w, and the reference of `change(w)` is the last
 observation with time ≤ E. So a window is never shorter than w and less than one g longer, and on data that
 comes at regular times it is exactly w. The reference counts only if it was current at E: at most as long
-before E as the newest observation itself stays valid; otherwise the feature is unknown (NaN).
+before E as the newest observation itself stays valid; otherwise the feature is unknown (NaN). High and low are
+those of the observations with time > E, the newest included. They are unknown where the reference is, and where
+the pair was observed for less than nine tenths of the time since the reference.
 
-One tier per grid keeps the last observation of each non-empty cell (k·g − g, k·g], as rows of columns:
-`[slot, pair]`. Slots are a ring for each pair; all pairs of a page tick together, so rows lie together.
+One tier per grid keeps of each non-empty cell (k·g − g, k·g] the last observation, the high and the low. E lies on
+the edge of a cell, so whole cells make a window. What was found for a window is kept beside (caches): where its
+reference is, and where its extremes stand, which are looked for anew only when they leave. Caches are never state:
+they come to be when somebody asks, and only save work.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from cryptowatcher.domain.features.rings import Rings, RingsState
 from cryptowatcher.domain.intervals import MS, show_duration
 from cryptowatcher.domain.ticks import Floats, Ints
 from cryptowatcher.errors import ConfigError
@@ -33,9 +40,10 @@ TIERS = (
     (MS["h"], 30 * MS["d"]),
     (MS["d"], 400 * MS["d"]),
 )
-_FIRST_SLOTS = 32
 _STEPS = 3
-_NEVER = np.iinfo(np.int64).min // 2
+_NEVER = -(1 << 61)
+_NOWHERE = -(1 << 62)  # before any window of a pair that was never seen
+_AT_ONCE = 1 << 18  # cells that are looked through at once: as much as lies near the processor
 
 
 def check_window(ms: int) -> None:
@@ -61,118 +69,211 @@ def tier_of(window: int) -> int:
     return next(number for number, (_, longest) in enumerate(TIERS) if window <= longest)
 
 
+class Reference:
+    """Of one window, for each pair: what was found last. A cache."""
+
+    def __init__(self) -> None:
+        self.entry: Ints = np.zeros(0, np.int64)  # oldest - 1 of its ring where there is none
+        self.until: Ints = np.zeros(0, np.int64)  # nothing else is found for ends before this
+        self.time: Ints = np.zeros(0, np.int64)
+        self.price: Floats = np.zeros(0)
+        self.clock: Ints = np.zeros(0, np.int64)
+
+    def widen(self, pairs: int) -> None:
+        """Room for this many pairs."""
+        self.entry = _wider(self.entry, pairs, -1)
+        self.until = _wider(self.until, pairs, _NOWHERE)
+        self.time = _wider(self.time, pairs, _NOWHERE)
+        self.price = _wider(self.price, pairs, np.nan)
+        self.clock = _wider(self.clock, pairs, 0)
+
+    def forget(self, cols: Ints) -> None:
+        """Nothing was found yet."""
+        self.entry[cols] = -1
+        self.until[cols] = _NOWHERE
+
+
+class Extreme:
+    """The high or the low of one window, for each pair: its value, and the newest entry it stands in. A cache."""
+
+    def __init__(self) -> None:
+        self.value: Floats = np.zeros(0)
+        self.entry: Ints = np.zeros(0, np.int64)
+        self.ticks: Ints = np.zeros(0, np.int64)  # up to which tick of the pair
+
+    def widen(self, pairs: int) -> None:
+        """Room for this many pairs."""
+        self.value = _wider(self.value, pairs, np.nan)
+        self.entry = _wider(self.entry, pairs, -1)
+        self.ticks = _wider(self.ticks, pairs, 0)
+
+    def forget(self, cols: Ints) -> None:
+        """Nothing was found yet."""
+        self.entry[cols] = -1
+
+
 class Tier:
-    """The last observation of each non-empty cell of one grid, per pair: a ring that doubles when it must."""
+    """The non-empty cells of one grid, per pair, and for each window that was asked for what was found in them."""
 
     def __init__(self, grid: int, longest: int) -> None:
         self.grid = grid
         self.longest = longest
-        self.head = np.full(0, -1, np.int64)  # newest entry of each pair, counted from 0 without wrapping
-        self.times: Ints = np.full((_FIRST_SLOTS, 0), _NEVER, np.int64)
-        self.prices: Floats = np.full((_FIRST_SLOTS, 0), np.nan)
-        self._found: dict[int, Ints] = {}  # window → where its last look-up ended: a hint, not state
+        # The cells of the longest window, the open one, and the one the reference is in.
+        self.rings = Rings(longest // grid + 2)
+        self._edge: Ints = np.zeros(0, np.int64)  # end of the newest cell
+        self._references: dict[int, Reference] = {}
+        self._extremes: dict[tuple[int, bool], Extreme] = {}
 
     def widen(self, pairs: int) -> None:
         """Room for this many pairs."""
-        more = pairs - len(self.head)
-        if more <= 0:
-            return
-        self.head = np.concatenate([self.head, np.full(more, -1, np.int64)])
-        slots = len(self.times)
-        self.times = np.concatenate([self.times, np.full((slots, more), _NEVER, np.int64)], axis=1)
-        self.prices = np.concatenate([self.prices, np.full((slots, more), np.nan)], axis=1)
+        self.rings.widen(pairs)
+        self._edge = _wider(self._edge, pairs, _NEVER)
+        for found in self._references.values():
+            found.widen(pairs)
+        for extreme in self._extremes.values():
+            extreme.widen(pairs)
 
-    def add(self, cols: Ints, times: Ints, prices: Floats) -> None:
+    def add(self, cols: Ints, times: Ints, prices: Floats, clocks: Ints) -> None:
         """One newer observation for each of these distinct pairs."""
-        head = self.head[cols]
-        slots = len(self.times)
-        newest = self.times[head % slots, cols]
-        new_cell = (head < 0) | (_cell(times, self.grid) != _cell(newest, self.grid))
-        full = new_cell & (head + 1 >= slots)
-        if full.any():
-            # The entry to be overwritten may go once the one after it answers for the longest window too.
-            second = self.times[(head + 2) % slots, cols]
-            needed = full & (second > self.grid * (times // self.grid) - self.longest)
-            if needed.any():
-                self._grow()
-                slots = len(self.times)
-        self.head[cols] = head + new_cell
-        slot = (head + new_cell) % slots
-        self.times[slot, cols] = times
-        self.prices[slot, cols] = prices
+        rings, cells = self.rings, self.rings.cells
+        new = times > self._edge[cols]
+        if new.any():
+            begun = cols[new]
+            self._make_room(begun, times[new])
+            rings.advance(begun)
+            cells = rings.cells
+            at = rings.at[begun]
+            self._edge[begun] = -self.grid * (-times[new] // self.grid)
+            cells.high[at] = cells.low[at] = prices[new]
+        at = rings.at[cols]
+        cells.time[at], cells.price[at], cells.clock[at] = times, prices, clocks
+        cells.high[at] = np.maximum(cells.high[at], prices)
+        cells.low[at] = np.minimum(cells.low[at], prices)
 
-    def at_or_before(self, cols: Ints, end: Ints, window: int) -> tuple[Ints, Floats]:
-        """Time and price of the last kept observation with time <= end; (very long ago, NaN) where none is.
+    def reference(self, cols: Ints, ends: Ints, window: int) -> Reference:
+        """What was found last, with the last kept observation with time <= end in it for each of these pairs.
 
-        For one window `end` never goes back for a pair, so where it was found last is where to look first.
+        For one window `ends` never go back for a pair, so where it was found last is where to look first.
         """
-        slots = len(self.times)
-        head = self.head[cols]
-        oldest = np.maximum(head - slots + 1, 0)
-        found = np.maximum(self._found_for(window)[cols], oldest - 1)  # oldest - 1: none
-        for _ in range(_STEPS):
-            further = (found < head) & (self.times[(found + 1) % slots, cols] <= end)
-            if not further.any():
-                break
-            found = found + further
-        else:
-            found = self._search(cols, end, found, head)
-        self._found[window][cols] = found
-        none = found < oldest
-        slot = found % slots
-        times = np.where(none, _NEVER, self.times[slot, cols])
-        return times, np.where(none, np.nan, self.prices[slot, cols])
-
-    def forget(self, cols: Ints) -> None:
-        """Empty the rings of these pairs."""
-        self.head[cols] = -1
-        self.times[:, cols] = _NEVER
-        self.prices[:, cols] = np.nan
-        for window in self._found:
-            self._found_for(window)[cols] = -1
-
-    def _found_for(self, window: int) -> Ints:
-        """Where the last look-up of this window ended, for each pair."""
-        found = self._found.get(window, np.full(0, -1, np.int64))
-        more = len(self.head) - len(found)
-        if more:
-            found = self._found[window] = np.concatenate([found, np.full(more, -1, np.int64)])
+        found = self._references.get(window)
+        if found is None:
+            found = self._references[window] = Reference()
+            found.widen(len(self._edge))
+        due = ends >= found.until.take(cols)
+        if due.all():
+            self._find(found, cols, ends)
+        elif due.any():
+            self._find(found, cols[due], ends[due])
         return found
 
-    def _search(self, cols: Ints, end: Ints, low: Ints, high: Ints) -> Ints:
-        """The last entry with time <= end, between `low`, which fits (or is none), and `high`."""
-        slots = len(self.times)
-        for _ in range(slots.bit_length()):
+    def extreme(self, cols: Ints, prices: Floats, ticks: Ints, window: int, *, highest: bool) -> Floats:
+        """The high or low of the window whose reference was just found. `prices`, `ticks`: the newest
+        observation of each pair, and its number."""
+        found = self._extremes.get((window, highest))
+        if found is None:
+            found = self._extremes[window, highest] = Extreme()
+            found.widen(len(self._edge))
+        values, entries = found.value.take(cols), found.entry.take(cols)
+        newest = self.rings.head.take(cols)
+        first = np.minimum(self._references[window].entry.take(cols) + 1, newest)
+        beaten = prices >= values if highest else prices <= values
+        np.copyto(values, prices, where=beaten)
+        np.copyto(entries, newest, where=beaten)
+        # It left the window, or ticks came that it was not told of.
+        lost = np.flatnonzero((entries < first) | (ticks - found.ticks.take(cols) > 1))
+        if len(lost):
+            values[lost], entries[lost] = self._look_through(cols[lost], first[lost], highest=highest)
+        found.value[cols], found.entry[cols], found.ticks[cols] = values, entries, ticks
+        return values
+
+    def forget(self, cols: Ints) -> None:
+        """Nothing was ever seen of these pairs."""
+        self.rings.forget(cols)
+        self._edge[cols] = _NEVER
+        for found in self._references.values():
+            found.forget(cols)
+        for extreme in self._extremes.values():
+            extreme.forget(cols)
+
+    def restore(self, state: RingsState) -> None:
+        """The opposite of rings.state(), into a fresh tier."""
+        self.rings.restore(state)
+        newest = self.rings.cells.time[state.at]
+        self._edge = np.where(state.head < 0, _NEVER, -self.grid * (-newest // self.grid))
+
+    def _make_room(self, cols: Ints, times: Ints) -> None:
+        """Longer rings where the oldest entry would be overwritten and is needed: it is, until the one after it
+        answers for the longest window too."""
+        rings = self.rings
+        full = rings.head[cols] + 1 >= rings.slots[cols]
+        if not full.any():
+            return
+        cols, times = cols[full], times[full]
+        second = rings.cells.time[rings.place(cols, rings.oldest(cols) + 1)]
+        needed = second > self.grid * (times // self.grid) - self.longest
+        if needed.any():
+            rings.lengthen(cols[needed])
+
+    def _find(self, found: Reference, cols: Ints, ends: Ints) -> None:
+        """Move what was found to the last entry with time <= end. The newest entry is later than any end."""
+        rings, cells = self.rings, self.rings.cells
+        head, oldest = rings.head[cols], rings.oldest(cols)
+        entries = np.maximum(found.entry[cols], oldest - 1)
+        for _ in range(_STEPS):
+            until = cells.time[rings.place(cols, np.minimum(entries + 1, head))]
+            further = until <= ends
+            if not further.any():
+                break
+            entries = entries + further
+        else:
+            entries = self._search(cols, ends, entries)
+            until = cells.time[rings.place(cols, np.minimum(entries + 1, head))]
+        place = rings.place(cols, entries)
+        known = entries >= oldest
+        found.entry[cols], found.until[cols] = entries, until
+        found.time[cols] = np.where(known, cells.time[place], _NOWHERE)
+        found.price[cols] = np.where(known, cells.price[place], np.nan)
+        found.clock[cols] = cells.clock[place]
+
+    def _search(self, cols: Ints, ends: Ints, low: Ints) -> Ints:
+        """The last entry with time <= end, from `low` on, which fits (or is none)."""
+        high = self.rings.head[cols]
+        for _ in range(int((high - low).max()).bit_length()):
             middle = (low + high + 1) // 2
-            fits = self.times[middle % slots, cols] <= end
+            fits = self.rings.cells.time[self.rings.place(cols, middle)] <= ends
             low, high = np.where(fits, middle, low), np.where(fits, high, middle - 1)
         return low
 
-    def _grow(self) -> None:
-        """Twice the slots; entries keep their numbers, so each moves to its place in the longer ring."""
-        slots, pairs = self.times.shape
-        times = np.full((2 * slots, pairs), _NEVER, np.int64)
-        prices = np.full((2 * slots, pairs), np.nan)
-        cols = np.arange(pairs)
-        for back in range(slots):
-            entry = self.head - back
-            there = entry >= 0
-            times[entry[there] % (2 * slots), cols[there]] = self.times[entry[there] % slots, cols[there]]
-            prices[entry[there] % (2 * slots), cols[there]] = self.prices[entry[there] % slots, cols[there]]
-        self.times, self.prices = times, prices
+    def _look_through(self, cols: Ints, first: Ints, *, highest: bool) -> tuple[Floats, Ints]:
+        """The highest high or lowest low of the entries from `first` to the newest, and the newest that has it."""
+        column = self.rings.cells.high if highest else self.rings.cells.low
+        values, backs = np.empty(len(cols)), np.empty(len(cols), np.int64)
+        widths = self.rings.head[cols] - first
+        order = np.argsort(widths, kind="stable")
+        begin = 0
+        for end in _portions(widths[order] + 1):
+            part = order[begin:end]
+            begin = end
+            there = column.take(self.rings.backwards(cols[part], widths[part]))
+            best = there.argmax(axis=0) if highest else there.argmin(axis=0)
+            values[part] = there[best, np.arange(len(part))]
+            backs[part] = np.minimum(best, widths[part])
+        return values, self.rings.head[cols] - backs
 
 
-def _cell(times: Ints, grid: int) -> Ints:
-    """The number k of the cell (k·g − g, k·g] that a time lies in."""
-    return -(-times // grid)
+def _portions(widths: Ints) -> Iterator[int]:
+    """Where to cut ascending widths: those of a portion are alike, and it holds a bounded number of cells."""
+    begin = 0
+    while begin < len(widths):
+        alike = int(np.searchsorted(widths, 2 * widths[begin], side="right"))
+        end = min(alike, begin + max(1, _AT_ONCE // int(widths[alike - 1])))
+        yield end
+        begin = end
 
 
-class TierState(msgspec.Struct, frozen=True):
-    """A tier's columns."""
-
-    head: Ints
-    times: Ints
-    prices: Floats
+def _wider(column: NDArray[Any], pairs: int, fill: float) -> NDArray[Any]:
+    """The column with room for this many pairs."""
+    return np.concatenate([column, np.full(max(pairs - len(column), 0), fill, column.dtype)])
 
 
 class HistoryState(msgspec.Struct, frozen=True):
@@ -181,29 +282,44 @@ class HistoryState(msgspec.Struct, frozen=True):
     time: Ints
     price: Floats
     valid_for: Ints
-    tiers: list[TierState]
+    clock: Ints
+    tiers: list[RingsState]
+
+
+class Asked(msgspec.Struct, frozen=True, eq=False):
+    """The references of some pairs for one window; `watched`: known, and the pair was watched since."""
+
+    cols: Ints
+    price: Floats
+    known: NDArray[np.bool_]
+    watched: NDArray[np.bool_]
 
 
 class History:
-    """All tiers, and the newest observation of each pair."""
+    """All tiers, and the newest observation of each pair.
 
-    def __init__(self, windows: Collection[int] | None = None) -> None:
-        """`windows`: keep only what these (ms) need, where no others can ever be asked for (a replay)."""
-        needed = range(len(TIERS)) if windows is None else {tier_of(window) for window in windows}
-        self.tiers = {number: Tier(*TIERS[number]) for number in needed}
-        self.time: Ints = np.full(0, _NEVER, np.int64)
-        self.price: Floats = np.full(0, np.nan)
+    clock: observed time, ms: grows only between observations no further apart than they stay valid
+    """
+
+    def __init__(self) -> None:
+        self.tiers = [Tier(grid, longest) for grid, longest in TIERS]
+        self.time: Ints = np.zeros(0, np.int64)
+        self.price: Floats = np.zeros(0)
         self.valid_for: Ints = np.zeros(0, np.int64)
+        self.clock: Ints = np.zeros(0, np.int64)
+        self._ticks: Ints = np.zeros(0, np.int64)  # since this process began: only caches are told by it
+        self._asked: dict[int, Asked] = {}  # since the last tick
 
     def widen(self, pairs: int) -> None:
         """Room for this many pairs."""
-        more = pairs - len(self.time)
-        if more <= 0:
+        if pairs <= len(self.time):
             return
-        self.time = np.concatenate([self.time, np.full(more, _NEVER, np.int64)])
-        self.price = np.concatenate([self.price, np.full(more, np.nan)])
-        self.valid_for = np.concatenate([self.valid_for, np.zeros(more, np.int64)])
-        for tier in self.tiers.values():
+        self.time = _wider(self.time, pairs, _NEVER)
+        self.price = _wider(self.price, pairs, np.nan)
+        self.valid_for = _wider(self.valid_for, pairs, 0)
+        self.clock = _wider(self.clock, pairs, 0)
+        self._ticks = _wider(self._ticks, pairs, 0)
+        for tier in self.tiers:
             tier.widen(pairs)
 
     def newer(self, cols: Ints, times: Ints) -> NDArray[np.bool_]:
@@ -212,33 +328,72 @@ class History:
 
     def add(self, cols: Ints, times: Ints, prices: Floats, valid_for: int) -> None:
         """One newer observation for each of these distinct pairs."""
-        for tier in self.tiers.values():
-            tier.add(cols, times, prices)
-        self.time[cols] = times
-        self.price[cols] = prices
+        self._asked.clear()
+        gaps = times - self.time[cols]
+        clocks = self.clock[cols] + np.where(gaps <= self.valid_for[cols], gaps, 0)
+        for tier in self.tiers:
+            tier.add(cols, times, prices, clocks)
+        self.time[cols], self.price[cols], self.clock[cols] = times, prices, clocks
         self.valid_for[cols] = valid_for
+        self._ticks[cols] += 1
 
     def forget(self, cols: Ints) -> None:
-        """Nothing was ever seen of these pairs."""
+        """Nothing was ever seen of these pairs. Their observed time goes on: it is only compared with itself."""
+        self._asked.clear()
         self.time[cols] = _NEVER
         self.price[cols] = np.nan
-        for tier in self.tiers.values():
+        self.valid_for[cols] = 0
+        for tier in self.tiers:
             tier.forget(cols)
 
     def reference(self, cols: Ints, window: int) -> Floats:
         """The price of each pair one window before its newest observation, NaN where it is not known."""
+        asked = self._window(cols, window)
+        return np.where(asked.known, asked.price, np.nan)
+
+    def high(self, cols: Ints, window: int) -> Floats:
+        """The highest price of each pair within the window, NaN where it is not known."""
+        return self._extreme(cols, window, highest=True)
+
+    def low(self, cols: Ints, window: int) -> Floats:
+        """The lowest price of each pair within the window, NaN where it is not known."""
+        return self._extreme(cols, window, highest=False)
+
+    def _window(self, cols: Ints, window: int) -> Asked:
+        """All who ask for a window of the same pairs after the same tick are told the same."""
+        asked = self._asked.get(window)
+        if asked is not None and asked.cols is cols:
+            return asked
         tier = self.tiers[tier_of(window)]
-        end = tier.grid * (self.time[cols] // tier.grid) - window
-        times, prices = tier.at_or_before(cols, end, window)
-        return np.where(end - times <= self.valid_for[cols], prices, np.nan)
+        times = self.time.take(cols)
+        ends = tier.grid * (times // tier.grid) - window
+        found = tier.reference(cols, ends, window)
+        since = found.time.take(cols)
+        known = ends - since <= self.valid_for.take(cols)
+        watched = covered(times - since, self.clock.take(cols) - found.clock.take(cols))
+        asked = self._asked[window] = Asked(cols, found.price.take(cols), known, known & watched)
+        return asked
+
+    def _extreme(self, cols: Ints, window: int, *, highest: bool) -> Floats:
+        known = self._window(cols, window).watched
+        tier = self.tiers[tier_of(window)]
+        values = tier.extreme(cols, self.price.take(cols), self._ticks.take(cols), window, highest=highest)
+        return np.where(known, values, np.nan)
 
     def state(self) -> HistoryState:
         """Everything, for a checkpoint."""
-        tiers = [TierState(tier.head, tier.times, tier.prices) for tier in self.tiers.values()]
-        return HistoryState(self.time, self.price, self.valid_for, tiers)
+        rings = [tier.rings.state() for tier in self.tiers]
+        return HistoryState(self.time, self.price, self.valid_for, self.clock, rings)
 
     def restore(self, state: HistoryState) -> None:
-        """The opposite of state()."""
+        """The opposite of state(), into a fresh history."""
         self.time, self.price, self.valid_for = state.time, state.price, state.valid_for
-        for tier, kept in zip(self.tiers.values(), state.tiers, strict=True):
-            tier.head, tier.times, tier.prices = kept.head, kept.times, kept.prices
+        self.clock = state.clock
+        self._ticks = np.zeros(len(self.time), np.int64)
+        for tier, kept in zip(self.tiers, state.tiers, strict=True):
+            tier.restore(kept)
+
+
+def covered(spans: Ints, observed: Ints) -> NDArray[np.bool_]:
+    """Which spans (ms since the reference) were observed for nine tenths or more."""
+    return spans - observed <= spans // 10

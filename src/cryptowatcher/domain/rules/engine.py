@@ -1,179 +1,254 @@
 """The engine: steps one instant through all rules and says which fired.
 
-Only (rule, pair)s that are *not* at rest have an entry. What a value does to an entry is decided by
-`lifecycle.advance` alone; the sorted constants only say which entries cannot have changed.
-
-The engine is a deterministic function of the records and rule changes it was given: no clock, no chance, and
-no value depends on when a feature was first asked for.
+Here rules come, change and go; judging.py says what an instant does to them. Work does not grow with the number
+of rules. The engine is a deterministic function of the records and rule changes it was given: no clock, no chance,
+and no value depends on when a number was first asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from cryptowatcher.domain.alerts import Alert
-from cryptowatcher.domain.features.history import History, HistoryState
-from cryptowatcher.domain.pairs import Universe
-from cryptowatcher.domain.rules.compiled import CompiledRule, compile_rule
-from cryptowatcher.domain.rules.firing import LastKnown, Moment, build_alert
-from cryptowatcher.domain.rules.language import Feature
-from cryptowatcher.domain.rules.lifecycle import UNARMED, Standing, advance, record_firing
+from cryptowatcher.domain.features.memory import Memory, MemoryState
+from cryptowatcher.domain.pairs import CANARY, Universe
+from cryptowatcher.domain.rules.book import Book, columns_of
+from cryptowatcher.domain.rules.compiled import CompiledRule, Shape, compile_rule
+from cryptowatcher.domain.rules.firing import NEVER_KNOWN, LastKnown
+from cryptowatcher.domain.rules.groups import Group
+from cryptowatcher.domain.rules.judging import Judging, Scene
+from cryptowatcher.domain.rules.lifecycle import UNARMED, Standing
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, Rule, RuleChange
-from cryptowatcher.domain.rules.watched import Watched
-from cryptowatcher.domain.ticks import Floats, Ints, TickBatch
+from cryptowatcher.domain.rules.tops import Top, TopState, settle
+from cryptowatcher.domain.rules.tree import Expression
+from cryptowatcher.domain.rules.watched import Known, Watched
+from cryptowatcher.domain.ticks import Ints, TickBatch
+from cryptowatcher.errors import ConfigError
+
+
+class RuleState(msgspec.Struct, frozen=True):
+    """A rule, the position after which it counts, and by column where it is not at rest."""
+
+    rule: Rule
+    start: int
+    standing: dict[int, Standing]
 
 
 class EngineState(msgspec.Struct, frozen=True, kw_only=True):
-    """An engine between two steps. `watched`: feature, last known values, their times and validity."""
+    """An engine between two steps."""
 
-    pairs: list[str]
-    history: HistoryState
-    observed: Ints
-    rules: list[tuple[Rule, dict[int, Standing]]]
+    memory: MemoryState
+    rules: list[RuleState]
     firings: list[Firing]
-    watched: list[tuple[Feature, Floats, Ints, Ints]]
+    watched: list[tuple[Expression, Known]]
+    tops: list[TopState]
+
+
+class Place(NamedTuple):
+    """A rule and a pair, as the engine has them.
+
+    standing: None: at rest, or the rule does not look at the pair
+    firing:   the rule's memory for the pair, if it ever was to fire
+    covered:  whether the rule's pairs include this one, and `among`: whether it is one of the n of `top(n)` now
+    known:    for each number that the rule looks at, what was last known
+    """
+
+    rule: CompiledRule
+    standing: Standing | None
+    firing: Firing | None
+    covered: bool
+    among: bool
+    known: tuple[LastKnown, ...]
 
 
 class Engine:
     """Feed it `apply(change)` and `step(instant)` in journal order, and ask `changes()` at each commit."""
 
-    def __init__(self, *, windows: Collection[int] | None = None) -> None:
-        """`windows`: see History."""
-        self.universe = Universe()
-        self.history = History(windows)
-        self._observed: Ints = np.zeros(0, np.int64)  # observed time of each pair, ms
-        self._watched: dict[Feature, Watched] = {}
-        self._rules: list[CompiledRule | None] = []  # by slot
-        self._slot: dict[str, int] = {}  # rule id → slot
-        self._standing: dict[int, dict[int, Standing]] = {}  # slot → column → standing, if not at rest
-        self._pending: dict[int, set[int]] = {}  # column → slots
-        self._firings: dict[tuple[str, int], Firing] = {}
-        self._moved: set[tuple[str, int]] = set()  # (rule id, column) since the last changes()
-        self._fired: set[tuple[str, int]] = set()
+    def __init__(self) -> None:
+        self.memory = Memory()
+        self._book = Book()
+        self._watched: dict[Expression, Watched] = {}
+        self._groups: dict[Shape, Group] = {}
+        self._tops: dict[int, Top] = {}
+        self._unreadable: dict[str, RuleState] = {}
+        self.misread: dict[str, str] = {}  # by id of such a rule, why; whoever has said so may clear it
+        self._judging = Judging(self.memory, self._book, self._groups, self._tops)
+
+    @property
+    def universe(self) -> Universe:
+        """The pairs that were met."""
+        return self.memory.universe
 
     # --- rules -----------------------------------------------------------------------------------
 
-    def apply(self, change: RuleChange) -> None:
-        """Add, edit, pause or delete a rule. It counts for the instants stepped after this."""
-        slot = self._slot.get(change.rule_id)
-        old = None if slot is None else self._at(slot)
+    def apply(self, change: RuleChange, *, seq: int) -> None:
+        """Add, edit, pause or delete a rule. It counts for the records after position `seq`."""
+        slot = self._book.slot(change.rule_id)
         new = change.rule
-        if slot is not None and old is not None and new is not None and old.rule.version == new.version:
-            self._edit(slot, old, new)
+        self._unreadable.pop(change.rule_id, None)
+        if slot is not None and new is not None and self._book.rule(slot).rule.version == new.version:
+            self._edit(slot, new, seq=seq)
             return
-        if old is not None:
-            self._drop(change.rule_id)
+        if slot is not None:
+            self._drop(slot)
         if new is not None:
-            self._add(new, {})
+            self._add(RuleState(new, seq, {}))
 
-    def _edit(self, slot: int, old: CompiledRule, new: Rule) -> None:
+    def _edit(self, slot: int, new: Rule, *, seq: int) -> None:
         """The same version: where it stands stays. Pausing and resuming forget that, but not that `once` is done;
         only a rule that from now on fires at every edge begins again where it was done."""
-        done = {c: s for c, s in self._standing.get(slot, {}).items() if s.state == "done"}
-        if old.rule.spec.paused != new.spec.paused:
-            self._drop(new.id)
-            self._add(new, done if new.spec.repeat == "once" else {})
+        old = self._book.rule(slot).rule
+        done = {col: there for col, there in self._book.standings(slot).items() if there.state == "done"}
+        if old.spec.paused != new.spec.paused:
+            self._drop(slot)
+            self._add(RuleState(new, seq, done if new.spec.repeat == "once" else {}))
             return
-        self._rules[slot] = compile_rule(new)
+        before, after = self._book.rule(slot), compile_rule(new)
+        self._book.replace(slot, after)
+        if before.expires and before.expires != after.expires:
+            self._renew(slot, before.expires)
         if new.spec.repeat == "once":
             return
         for col in done:
-            self._stand(slot, col, None if new.spec.paused else UNARMED)
-            if not new.spec.paused:
-                self._watched[old.feature].disarm(slot, col)
+            self._book.stand(slot, col, None if new.spec.paused else UNARMED)
+            group = self._book.group(slot)
+            if group is not None:
+                group.disarm(slot, col)
 
-    def _add(self, rule: Rule, standing: dict[int, Standing], *, restored: bool = False) -> None:
-        """A rule begins: unarmed for its pairs, but where `standing` says otherwise (restored: says all)."""
-        compiled = compile_rule(rule)
-        slot = len(self._rules)
-        self._rules.append(compiled)
-        self._slot[rule.id] = slot
-        for col, there in standing.items():
-            self._stand(slot, col, there)
-        if rule.spec.paused:
+    def _renew(self, slot: int, end: int) -> None:
+        """It was over for pairs observed since its end: for them it begins again, but what is done is done."""
+        group = self._book.group(slot)
+        if group is None:
             return
-        watched = self._watched.get(compiled.feature)
-        if watched is None:
-            watched = self._watched[compiled.feature] = Watched(compiled.feature, len(self._observed))
-        watched.add(slot)
-        for col in self._columns(compiled):
-            if not restored and col not in standing:
-                self._stand(slot, col, UNARMED)
-            if self._standing.get(slot, {}).get(col) == UNARMED:
-                watched.disarm(slot, col)
+        for col in columns_of(self._book.rule(slot), self.universe):
+            if self.memory.history.time[col] >= end:
+                self._disarm(group, slot, col)
+
+    def _add(self, state: RuleState, *, restored: bool = False) -> None:
+        """A rule begins: unarmed for its pairs, but where the state says otherwise (restored: says all). One that
+        was stored and is not understood (any more) waits for a release that does, or for its owner."""
+        try:
+            rule = compile_rule(state.rule)
+        except ConfigError as error:
+            self._unreadable[state.rule.id] = state
+            self.misread[state.rule.id] = error.message
+            return
+        slot = self._book.add(rule, start=state.start)
+        for col, there in state.standing.items():
+            self._book.stand(slot, col, there)
+        if state.rule.spec.paused:
+            return
+        cols = columns_of(rule, self.universe)
         self._widen()
+        if rule.top:
+            if rule.top not in self._tops:
+                self._tops[rule.top] = Top(rule.top, self.memory)
+            self._tops[rule.top].slots.add(slot)
+        group = self._group_of(rule.shape)
+        self._book.join(slot, group)
+        for watched in set(group.watched):
+            watched.add(slot, rule, cols)
+        for col in cols:
+            if not restored and col not in state.standing:
+                self._book.stand(slot, col, UNARMED)
+            if self._book.standing(slot, col) == UNARMED:
+                group.disarm(slot, col)
 
-    def _drop(self, rule_id: str) -> None:
-        slot = self._slot.pop(rule_id)
-        rule = self._at(slot)
-        for col in list(self._standing.get(slot, {})):
-            self._stand(slot, col, None)
-        self._rules[slot] = None
-        watched = self._watched.get(rule.feature)
-        if watched is None or slot not in watched.slots:
+    def _group_of(self, shape: Shape) -> Group:
+        group = self._groups.get(shape)
+        if group is None:
+            for look in shape.looks:
+                if look.number not in self._watched:
+                    self._watched[look.number] = Watched(look.number, Known.of_nothing(len(self.memory)))
+            watched = [self._watched[look.number] for look in shape.looks]
+            group = self._groups[shape] = Group(shape, watched)
+        return group
+
+    def _drop(self, slot: int) -> None:
+        group = self._book.drop(slot)
+        if group is None:
             return
-        watched.remove(slot)
-        if not watched.slots:
-            # Nobody reads it: forget it, so that a later rule finds what a fresh process would find.
-            del self._watched[rule.feature]
+        group.remove(slot)
+        for top in list(self._tops.values()):
+            top.slots.discard(slot)
+            if not top.slots:
+                del self._tops[top.n]
+        if not group.slots:
+            del self._groups[group.shape]
+        for watched in set(group.watched):
+            watched.remove(slot)
+            if not watched.slots:
+                # Nobody looks at it: forget it, so that a later rule finds what a fresh process would find.
+                del self._watched[watched.number]
 
     def remember(self, firings: Iterable[Firing], lifecycle: Iterable[Lifecycle]) -> None:
         """What rules keep when the journal they lived in is gone: last firings, and that `once` is done."""
         for firing in firings:
-            self._firings[firing.rule, self.universe.column(firing.pair)] = firing
+            place = firing.rule, self.universe.column(firing.pair)
+            self._book.fired(place, firing)
         self._widen()
         for row in lifecycle:
-            slot = self._slot.get(row.rule)
-            if row.state != "done" or slot is None or self._at(slot).rule.version != row.version:
+            slot = self._book.slot(row.rule)
+            if row.state != "done" or slot is None or self._book.rule(slot).rule.version != row.version:
                 continue
             col = self.universe.column(row.pair)
-            self._stand(slot, col, Standing("done", row.since))
-            watched = self._watched.get(self._at(slot).feature)
-            if watched is not None:
-                watched.arm(slot, col)
-
-    def _at(self, slot: int) -> CompiledRule:
-        rule = self._rules[slot]
-        assert rule is not None, "a slot in use has a rule"
-        return rule
-
-    def _columns(self, rule: CompiledRule) -> list[int]:
-        if rule.everywhere:
-            return self.universe.everyones()
-        return [self.universe.column(pair) for pair in rule.rule.spec.pairs]
+            self._book.stand(slot, col, Standing("done", row.since))
+            group = self._book.group(slot)
+            if group is not None:
+                group.arm(slot, col)
 
     def _widen(self) -> None:
         """Make room for pairs that were just met; rules on all pairs have not seen them yet."""
-        pairs, known = len(self.universe), len(self._observed)
-        if pairs == known:
+        known = len(self.memory)
+        if len(self.universe) == known:
             return
-        self.history.widen(pairs)
-        self._observed = np.concatenate([self._observed, np.zeros(pairs - known, np.int64)])
-        new = self.universe.everyones(known)
+        self.memory.widen()
         for watched in self._watched.values():
-            watched.widen(pairs)
-            for slot in watched.slots:
-                if self._at(slot).everywhere:
-                    for col in new:
-                        self._stand(slot, col, UNARMED)
-                        watched.disarm(slot, col)
+            watched.widen(len(self.memory))
+        for top in self._tops.values():
+            top.widen(len(self.memory))
+        new = self.universe.everyones(known)
+        for slot in self._book.everywhere:
+            group = self._book.group(slot)
+            if group is None:
+                continue
+            for col in new:
+                self._disarm(group, slot, col)
 
     def begin_anew(self, pairs: Iterable[str]) -> None:
-        """What was seen of these pairs was wrong: forget it, and disarm their rules (but what is done is done)."""
-        cols = np.asarray([self.universe.column(pair) for pair in pairs], np.int64)
+        """What was seen of these pairs was wrong: forget it, and disarm the rules that looked at it, also those of
+        other pairs (but what is done is done)."""
+        names = frozenset(pairs)
+        cols = np.asarray(sorted(self.universe.column(pair) for pair in names), np.int64)
         self._widen()
-        self.history.forget(cols)
+        self.memory.forget(cols)
         for watched in self._watched.values():
-            watched.forget(cols)
-            for slot in watched.slots:
-                for col in sorted(set(self._columns(self._at(slot))) & set(cols.tolist())):
-                    standing = self._standing.get(slot, {}).get(col)
-                    if standing is None or standing.state != "done":
-                        self._stand(slot, col, UNARMED)
-                        watched.disarm(slot, col)
+            watched.forget(np.arange(len(self.memory)) if watched.reads & names else cols)
+        for top in self._tops.values():
+            top.forget(cols)
+        for slot in sorted({slot for watched in self._watched.values() for slot in watched.slots_of(cols, names)}):
+            self._disarm_all(slot, names)
+
+    def _disarm_all(self, slot: int, names: frozenset[str]) -> None:
+        """For these pairs; for all that it is on, if it looks at one of these beside them."""
+        group = self._book.group(slot)
+        if group is None:
+            return
+        looked_at = any(watched.reads & names for watched in group.watched)
+        for col in columns_of(self._book.rule(slot), self.universe):
+            if looked_at or self.universe.names[col] in names:
+                self._disarm(group, slot, col)
+
+    def _disarm(self, group: Group, slot: int, col: int) -> None:
+        """The next observation at which the condition is known only arms the rule. What is done is done."""
+        standing = self._book.standing(slot, col)
+        if standing is None or standing.state != "done":
+            self._book.stand(slot, col, UNARMED)
+            group.disarm(slot, col)
 
     # --- stepping --------------------------------------------------------------------------------
 
@@ -184,136 +259,121 @@ class Engine:
         """
         cols = self.universe.columns(instant.pairs)[instant.pair]
         self._widen()
-        newer = self.history.newer(cols, instant.observed_at)
+        newer = self.memory.newer(cols, instant.observed_at)
         if not newer.all():
             instant, cols = instant.rows(newer), cols[newer]
         if not len(cols):
             return [], instant, cols
-        gaps = instant.observed_at - self.history.time[cols]
-        self._observed[cols] += np.where(gaps <= self.history.valid_for[cols], gaps, 0)
-        self.history.add(cols, instant.observed_at, instant.price, instant.valid_for)
-        alerts: list[Alert] = []
-        for watched in self._watched.values():
-            self._evaluate(watched, cols, instant, seq, at, alerts)
-        alerts.sort(key=lambda alert: (alert.rule, alert.pair))
+        clock = self.memory.clock[cols]
+        self.memory.add(cols, instant, at=at)
+        if not np.isnan(instant.market_cap).all():
+            settle(self.memory, cols)
+        scene = Scene(seq, at, cols, self.memory.clock[cols] - clock)
+        alerts = self._judging.judge(scene, list(self._watched.values()), everything=True, came=self._came(cols))
         return alerts, instant, cols
 
-    def _evaluate(
-        self, watched: Watched, cols: Ints, instant: TickBatch, seq: int, at: int, alerts: list[Alert]
-    ) -> None:
-        """One feature: look at the rules whose standing may change, and remember its values."""
-        values = watched.step(self.history, cols, watched.feature.window)
-        known = np.flatnonzero(~np.isnan(values))
-        cols, values, times = cols[known], values[known], instant.observed_at[known]
-        touched = watched.touched(cols, values, pending=self._pending, rules=self._rules, universe=self.universe)
-        for row, slots in touched.items():
-            moment = Moment(
-                seq=seq,
-                at=at,
-                time=int(times[row]),
-                price=float(instant.price[known[row]]),
-                source=instant.source,
-                received_at=instant.received_at,
-            )
-            for slot in slots:
-                alert = self._observe(watched, slot, int(cols[row]), float(values[row]), moment)
-                if alert is not None:
-                    alerts.append(alert)
-        watched.remember(cols, values, times, instant.valid_for)
+    def _came(self, cols: Ints) -> dict[int, set[int]]:
+        """Column → rules on the n largest that look at this pair again: it came back among them."""
+        came: dict[int, set[int]] = {}
+        for top in self._tops.values():
+            back, anew = top.update(self.memory, cols)
+            for slot in top.slots if back or anew else ():
+                group = self._book.group(slot)
+                if group is None:
+                    continue
+                for col in back:
+                    self._came_back(slot, col)
+                    came.setdefault(col, set()).add(slot)
+                for col in anew:
+                    self._disarm(group, slot, col)
+        return came
 
-    def _observe(self, watched: Watched, slot: int, col: int, value: float, moment: Moment) -> Alert | None:
-        """One known value of a (rule, pair): its next standing, and the alert if it fired."""
-        rule = self._at(slot)
-        before = self._standing.get(slot, {}).get(col)
-        after, met = advance(rule, before, value, time=moment.time, clock=int(self._observed[col]))
-        if before == UNARMED:
-            watched.arm(slot, col)
-        if met is None:
-            if after != before:
-                self._stand(slot, col, after)
-            return None
-        key = (rule.rule.id, col)
-        firing, held_back = record_firing(
-            rule, self._firings.get(key), pair=self.universe.names[col], time=moment.time
-        )
-        self._firings[key] = firing
-        self._fired.add(key)
-        self._stand(slot, col, Standing("inside", moment.time) if held_back else after)
-        if held_back:
-            return None
-        last = LastKnown(float(watched.last[col]), int(watched.last_at[col]), int(watched.last_valid_for[col]))
-        return build_alert(rule, self.universe.names[col], value, moment, met, last)
+    def _came_back(self, slot: int, col: int) -> None:
+        """It is looked at from where it stood; but what happened meanwhile was not held."""
+        standing = self._book.standing(slot, col)
+        if standing is not None and standing.state == "pending":
+            self._book.stand(slot, col, None)
 
-    def _stand(self, slot: int, col: int, standing: Standing | None) -> None:
-        """Write down where a rule stands for a pair; None is at rest."""
-        places = self._standing.setdefault(slot, {})
-        before = places.pop(col, None)
-        if before is not None and before.state == "pending":
-            self._pending[col].discard(slot)
-            if not self._pending[col]:
-                del self._pending[col]
-        if standing is not None:
-            places[col] = standing
-            if standing.state == "pending":
-                self._pending.setdefault(col, set()).add(slot)
-        if not places:
-            del self._standing[slot]
-        self._moved.add((self._at(slot).rule.id, col))
+    def pass_time(self, *, seq: int, at: int) -> list[Alert]:
+        """A record's time, after what it brought was stepped: for what changes as time passes (`age`)."""
+        self.memory.pass_to(at)
+        timed = [watched for watched in self._watched.values() if watched.timed]
+        if not timed:
+            return []
+        cols = np.flatnonzero(self.memory.seen_at > 0)
+        scene = Scene(seq, at, cols, np.zeros(len(cols), np.int64))
+        return self._judging.judge(scene, timed, everything=False)
+
+    def clock_step(self, ms: int) -> None:
+        """The wall clock jumped: no time passed over it."""
+        self.memory.seen_at[self.memory.seen_at > 0] += ms
 
     # --- what to write down ----------------------------------------------------------------------
 
     @property
     def changed(self) -> bool:
         """Whether changes() would give anything."""
-        return bool(self._moved or self._fired)
+        return self._book.changed
 
     def changes(self) -> tuple[list[Lifecycle], list[tuple[str, str]], list[Firing]]:
         """Since the last call: standings to write, (rule, pair)s now at rest, and firings."""
-        rows: list[Lifecycle] = []
-        at_rest: list[tuple[str, str]] = []
-        for rule_id, col in sorted(self._moved):
-            pair = self.universe.names[col]
-            slot = self._slot.get(rule_id)
-            standing = None if slot is None else self._standing.get(slot, {}).get(col)
-            if slot is None or standing is None:
-                at_rest.append((rule_id, pair))
-                continue
-            version = self._at(slot).rule.version
-            rows.append(
-                Lifecycle(rule=rule_id, version=version, pair=pair, state=standing.state, since=standing.since)
-            )
-        firings = [self._firings[key] for key in sorted(self._fired)]
-        self._moved.clear()
-        self._fired.clear()
-        return rows, at_rest, firings
+        return self._book.changes(self.universe.names)
+
+    # --- what people ask --------------------------------------------------------------------------
+
+    def place(self, rule_id: str, pair: str) -> Place | None:
+        """Where a rule stands for a pair; None when there is no such rule. Asking changes nothing."""
+        slot = self._book.slot(rule_id)
+        if slot is None:
+            return None
+        rule = self._book.rule(slot)
+        covered = pair != CANARY if rule.everywhere else pair in rule.rule.spec.pairs
+        if pair not in self.universe or (col := self.universe.column(pair)) >= len(self.memory):
+            return Place(rule, None, None, covered, not rule.top, (NEVER_KNOWN,) * len(rule.shape.looks))
+        top = self._tops.get(rule.top)
+        return Place(
+            rule=rule,
+            standing=self._book.standing(slot, col),
+            firing=self._book.firing((rule_id, col)),
+            covered=covered,
+            among=not rule.top or (top is not None and bool(top.member[col])),
+            known=tuple(self._last_known(look.number, col) for look in rule.shape.looks),
+        )
+
+    def _last_known(self, number: Expression, col: int) -> LastKnown:
+        watched = self._watched.get(number)
+        if watched is None or not watched.known.seq[col]:
+            return NEVER_KNOWN
+        known = watched.known
+        return LastKnown(float(known.value[col]), int(known.at[col]), int(known.valid_for[col]))
 
     # --- checkpoints -----------------------------------------------------------------------------
 
     def state(self) -> EngineState:
         """Everything that a later step depends on, in an order that does not tell how it came about."""
-        slots = sorted(self._slot.values())
+        book = self._book
         return EngineState(
-            pairs=self.universe.names,
-            history=self.history.state(),
-            observed=self._observed,
-            rules=[(self._at(slot).rule, dict(sorted(self._standing.get(slot, {}).items()))) for slot in slots],
-            firings=[self._firings[key] for key in sorted(self._firings)],
-            watched=[
-                (watched.feature, watched.last, watched.last_at, watched.last_valid_for)
-                for watched in self._watched.values()
-            ],
+            memory=self.memory.state(),
+            rules=[
+                RuleState(book.rule(slot).rule, int(book.start[slot]), book.standings(slot))
+                for slot in book.slots()
+            ]
+            + [self._unreadable[rule_id] for rule_id in sorted(self._unreadable)],
+            firings=list(book.firings()),
+            watched=[(watched.number, watched.known) for watched in self._watched.values()],
+            tops=[top.state() for top in self._tops.values()],
         )
 
     def restore(self, state: EngineState) -> None:
         """The opposite of state(), into a fresh engine."""
-        self.universe = Universe(state.pairs)
-        self.history.restore(state.history)
-        self._observed = state.observed
-        for feature, last, last_at, last_valid_for in state.watched:
-            watched = self._watched[feature] = Watched(feature, 0)
-            watched.last, watched.last_at, watched.last_valid_for = last, last_at, last_valid_for
-        for rule, standing in state.rules:
-            self._add(rule, standing, restored=True)
+        self.memory.restore(state.memory)
+        for number, known in state.watched:
+            self._watched[number] = Watched(number, known)
+        for top in state.tops:
+            self._tops[top.n] = Top(top.n, self.memory)
+            self._tops[top.n].restore(top)
+        for rule in state.rules:
+            self._add(rule, restored=True)
         for firing in state.firings:
-            self._firings[firing.rule, self.universe.column(firing.pair)] = firing
-        self._moved.clear()
+            self._book.recall((firing.rule, self.universe.column(firing.pair)), firing)
+        self._book.forget_changes()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import msgspec
+import numpy as np
 
-from cryptowatcher.domain.alerts import Alert, AlertKind, alert_id
+from cryptowatcher.domain.alerts import Alert, AlertKind, Part, alert_id
 from cryptowatcher.domain.rules.compiled import CompiledRule
+from cryptowatcher.domain.rules.model import Firing
+from cryptowatcher.domain.rules.truth import judge
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -26,22 +30,41 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 class LastKnown(msgspec.Struct, frozen=True):
-    """The known value of a feature before the one that fired: NaN where there was none, its time (epoch ms),
-    and for how long it stayed current (ms)."""
+    """The known value of a number before the one that fired: NaN where there was none, its time (epoch ms), and
+    for how long it stayed current (ms)."""
 
     value: float
     time: int
     valid_for: int
 
 
+NEVER_KNOWN = LastKnown(math.nan, 0, 0)
+
+
 def build_alert(
-    rule: CompiledRule, pair: str, value: float, moment: Moment, kind: AlertKind, before: LastKnown
+    rule: CompiledRule,
+    pair: str,
+    values: Sequence[float],
+    before: Sequence[LastKnown],
+    moment: Moment,
+    kind: AlertKind,
+    last_firing: Firing | None,
 ) -> Alert:
-    """The record of a firing. An edge after a stretch without known values lies somewhere in that gap."""
+    """The record of a firing. `values`, `before`: of the numbers that the rule's comparisons look at, in order.
+
+    An edge after a stretch in which the condition was not known lies somewhere in that gap; but not before the
+    rule fired last, because then it was known to hold.
+    """
+    fired_at = last_firing.last_fired_at if last_firing is not None and last_firing.fired else 0
     spec, version = rule.rule.spec, rule.rule.version
-    if kind == "edge" and not rule.hold and moment.time - before.time > before.valid_for:
+    last = _last_judged(rule, before)
+    begin = max(last.time, fired_at)
+    stretch = moment.time - begin
+    if kind == "edge" and not rule.hold and last.time and stretch > last.valid_for:
         kind = "gap"
-    event_time = before.time if kind == "gap" else moment.time
+    event_time = begin if kind == "gap" else moment.time
+    shown = _first_true(rule, values)
+    previous = before[shown].value
     return Alert(
         id=alert_id(rule=rule.rule.id, version=version, pair=pair, kind=kind, event_time=event_time),
         owner=rule.rule.owner,
@@ -54,13 +77,45 @@ def build_alert(
         at=moment.at,
         seq=moment.seq,
         condition=rule.text,
-        value=value,
-        constant=rule.condition.constant,
-        previous=None if kind == "already" or math.isnan(before.value) else before.value,
+        value=values[shown],
+        constant=rule.constants[shown],
+        previous=None if kind == "already" or math.isnan(previous) else previous,
         price=moment.price,
         source=moment.source,
         received_at=moment.received_at,
-        gap_ms=moment.time - before.time if kind == "gap" else 0,
+        gap_ms=stretch if kind == "gap" else 0,
         advice=spec.advice,
         channels=spec.channels,
+        suppressed=last_firing.suppressed if last_firing is not None else 0,
+        parts=_parts(rule, values),
+    )
+
+
+def _last_judged(rule: CompiledRule, before: Sequence[LastKnown]) -> LastKnown:
+    """Where the condition was last known to fail: when a number was last known, if what was known then decides.
+    Otherwise where the one that was unknown for longest was known."""
+    known = [last for last in before if last.time]
+    newest = max(known, key=lambda last: last.time, default=NEVER_KNOWN)
+    if len(before) == 1 or not known:
+        return newest
+    then = [np.array([last.value if last.time == newest.time else math.nan]) for last in before]
+    if judge(rule.shape, then, then, rule.fire, rule.rearm).fails[0]:
+        return newest
+    return min(known, key=lambda last: last.time)
+
+
+def _first_true(rule: CompiledRule, values: Sequence[float]) -> int:
+    """Which comparison the alert shows: the first that holds."""
+    for place, (look, value, fire) in enumerate(zip(rule.shape.looks, values, rule.fire, strict=True)):
+        if (value >= fire) if look.rises else (value < fire):
+            return place
+    return 0
+
+
+def _parts(rule: CompiledRule, values: Sequence[float]) -> tuple[Part, ...]:
+    if len(values) == 1:
+        return ()
+    return tuple(
+        Part(text, None if math.isnan(value) else value, constant)
+        for text, value, constant in zip(rule.parts, values, rule.constants, strict=True)
     )

@@ -1,168 +1,303 @@
-"""Conditions as people write them, and rules checked whole: text → tree, or an error that shows its place.
+"""Conditions as people write them: text → tree, or an error that shows its place.
 
-    price >= 70000 · price crosses above 70000 · change(5m) <= -5%
+    price crosses above 70000
+    abs(change(1h)) > 3 * volatility(1d)
+    rsi(14, 1h) < 30 and not (price < sma(200, 1d))
 
-`price` is in the pair's currency. `change(w)` is the relative change against the price as it stood `w` before
-the pair's newest observation; its constant is written in percent. All comparisons fire on the *edge*: when
-the condition turns true between two observations.
+Which functions there are, with which arguments, is the features' business (domain/features); what the parts of a
+tree are is the tree's (tree.py). Small and capital letters are the same, but in names of pairs.
 """
 
 from __future__ import annotations
 
-import difflib
+import functools
 import math
-import re
-import unicodedata
-from typing import Literal
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import msgspec
 
-from cryptowatcher.domain.features.history import check_window
-from cryptowatcher.domain.intervals import parse_duration, show_duration
-from cryptowatcher.domain.pairs import ALL, check_pair
-from cryptowatcher.domain.rules.model import RuleSpec
-from cryptowatcher.errors import ConfigError
-
-Operator = Literal["<", "<=", ">", ">=", "crosses above", "crosses below"]
-FEATURES = ("price", "change")
-
-_CONDITION = re.compile(
-    r"""\s*(?P<feature>[A-Za-z_]\w*) \s* (?:\((?P<window>[^()]*)\))?
-        \s* (?P<op><=|>=|<|>|crosses\s+above|crosses\s+below)
-        \s* (?P<number>[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d+)(?:[eE][-+]?\d+)?) \s* (?P<percent>%)? \s*""",
-    re.VERBOSE,
+from cryptowatcher.domain.features import catalogue
+from cryptowatcher.domain.rules.arguments import Said, call_of, duration_of
+from cryptowatcher.domain.rules.mistakes import ConditionError, Wrong, explain
+from cryptowatcher.domain.rules.tree import (
+    And,
+    Apply,
+    Arithmetic,
+    Comparison,
+    Condition,
+    Functions,
+    Negative,
+    Node,
+    Not,
+    Number,
+    Operator,
+    Or,
+    show,
 )
-_LONGEST = 200  # characters of a condition: what is matched piece by piece must not take long to fail
-_START = re.compile(r"\s*(?P<feature>[A-Za-z_]\w*)\s*(?P<window>\([^()]*\))?\s*")
-_OP = re.compile(r"(<=|>=|<|>|crosses\s+above|crosses\s+below)\s*")
-_PERCENT = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+from cryptowatcher.domain.rules.units import check_comparison, check_sum, constant
+
+if TYPE_CHECKING:
+    from lark import Lark, Token
+
+LONGEST = 500
+"""Characters of a condition."""
+MOST_COMPARISONS = 32
+DEEPEST = 20
+"""Levels of a tree."""
+
+# A feature's arguments hold no arithmetic, so that after its bracket `bitcoin/usd` can only be a pair. Where
+# several terminals would do, the one with the greatest number goes first.
+GRAMMAR = r"""
+start: disjunction
+?disjunction: conjunction (_OR conjunction)*
+?conjunction: negation (_AND negation)*
+?negation: _NOT negation -> not_
+         | "(" disjunction ")"
+         | comparison
+comparison: sum OPERATOR sum
+?sum: product
+    | sum SUM product -> arithmetic
+?product: sign
+        | product PRODUCT sign -> arithmetic
+?sign: SUM sign -> signed
+     | atom
+?atom: NUMBER -> number
+     | PERCENT -> percent
+     | DURATION -> duration
+     | call -> feature
+     | APPLY "(" sum ("," sum)* ")" -> apply
+     | "(" sum ")"
+call: NAME ["(" [argument ("," argument)*] ")"]
+?argument: NUMBER | DURATION | PAIR | call
+
+_OR: /or\b/i
+_AND: /and\b/i
+_NOT: /not\b/i
+OPERATOR: /<=|>=|<(?!>)|>|crosses\s+above\b|crosses\s+below\b/i
+SUM: /[+-]/
+PRODUCT: /[*\/](?!\*)/
+APPLY.2: /(abs|min|max)\b/i
+NAME: /(?!(and|or|not|crosses)\b)[a-z_][a-z0-9_]*/i
+PAIR.4: /[^\s\/(),]+\/[^\s\/(),]+/
+DURATION.3: /([0-9]+(\.[0-9]+)?(ms|s|m|h|d|w))+(?![a-zA-Z0-9_.])/
+PERCENT.3: NUMBER /\s*%/
+NUMBER.2: INT ["." [INT]] [EXPONENT] | "." INT [EXPONENT]
+INT: /[0-9](_?[0-9])*/
+EXPONENT: /[eE][+-]?[0-9]+/
+%ignore /\s+/
+"""
 
 
-_UNREADABLE = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of characters, line and paragraph ends
+class Part(NamedTuple):
+    """A piece of the tree while it grows, and where it stands in the text.
+
+    height:      levels of the tree below and with it
+    comparisons: how many there are in it
+    crosses:     where a `crosses` stands in it, -1 for nowhere
+    """
+
+    node: Any  # an Expression or a Condition: the grammar says which
+    start: int
+    height: int = 1
+    comparisons: int = 0
+    crosses: int = -1
 
 
-class Feature(msgspec.Struct, frozen=True):
-    """A number per pair. `window` is ms, 0 for features without one."""
+class Language:
+    """Reads conditions over these functions. What it needs is made at the first text and kept."""
 
-    name: str
-    window: int = 0
+    def __init__(self, functions: Functions) -> None:
+        self.functions = functions
 
-    def __str__(self) -> str:
-        return f"{self.name}({show_duration(self.window)})" if self.window else self.name
+    @functools.cached_property
+    def _lark(self) -> Lark:
+        # Imported here: `cryptowatcher --help` reads no conditions.
+        from lark import Lark
+
+        builder: Any = Builder(self.functions)  # lark takes any object with a method for each rule
+        return Lark(GRAMMAR, parser="lalr", transformer=builder, maybe_placeholders=False)
+
+    def parse(self, text: str, *, where: str = "when") -> Condition:
+        """The tree of a condition; a ConditionError shows the column and what was expected there."""
+        try:
+            return self._read(text)
+        except Wrong as wrong:
+            column = min(wrong.start, len(text)) + 1
+            raise ConditionError(text, column, wrong.message, where=where, hint=wrong.hint) from None
+
+    def _read(self, text: str) -> Condition:
+        from lark import UnexpectedInput
+
+        if len(text) > LONGEST:
+            raise Wrong(LONGEST, f"a condition has at most {LONGEST} characters")
+        try:
+            condition: Condition = self._lark.parse(text)  # type: ignore[assignment]  # what the builder makes of it
+        except UnexpectedInput as stop:
+            token = getattr(stop, "token", None)
+            ended = token is not None and token.type == "$END"
+            place = len(text.rstrip()) if ended else stop.pos_in_stream or 0
+            expected = stop.interactive_parser.accepts()  # type: ignore[no-untyped-call]  # lark's
+            raise explain(text, place, expected, reads=self._reads) from None
+        if len(text) > LONGEST // 5 and len(show(condition, self.functions)) > LONGEST:
+            raise Wrong(LONGEST, f"written out, a condition has at most {LONGEST} characters")
+        return condition
+
+    def _reads(self, text: str) -> bool:
+        from lark import UnexpectedInput
+
+        try:
+            self._lark.parse(text)
+        except (UnexpectedInput, Wrong):
+            return False
+        return True
 
 
-class Condition(msgspec.Struct, frozen=True):
-    """feature operator constant; the constant of `change` is a fraction (-0.05 for -5%)."""
-
-    feature: Feature
-    op: Operator
-    constant: float
-
-    @property
-    def rises(self) -> bool:
-        """True where the condition becomes true by the value going up."""
-        return self.op in (">", ">=", "crosses above")
-
-    def __str__(self) -> str:
-        number = f"{self.constant * 100:.12g}%" if self.feature.name == "change" else f"{self.constant:.16g}"
-        return f"{self.feature} {self.op} {number}"
+@functools.cache
+def language() -> Language:
+    """The language over all features there are."""
+    return Language(catalogue())
 
 
 def parse(text: str, *, where: str = "when") -> Condition:
-    """The tree of a condition; a ConfigError shows the column and what was expected there."""
-    if len(text) > _LONGEST:
-        raise ConfigError(f"a condition has at most {_LONGEST} characters", where=where)
-    match = _CONDITION.fullmatch(text)
-    if match is None:
-        raise _explain(text, where)
-    feature = _feature(match, text, where)
-    constant = float(match["number"].replace("_", ""))
-    if not math.isfinite(constant):
-        raise _at(text, match.start("number"), "this number is too large", where)
-    percent = match["percent"] is not None
-    if feature.name == "change" and not percent:
-        raise _at(
-            text, match.end("number"), "a change is compared with percent", where, hint="write -5%, for example"
-        )
-    if feature.name == "price" and percent:
-        raise _at(text, match.start("percent"), "a price is compared with a number, not percent", where)
-    op = " ".join(match["op"].split())
-    return Condition(feature, op, constant / 100 if percent else constant)  # type: ignore[arg-type]  # by the pattern
+    """The tree of a condition; a ConditionError shows the column and what was expected there."""
+    return language().parse(text, where=where)
 
 
-def parse_percent(text: str, *, where: str) -> float:
-    """`0.1%` → 0.001, from 0 to below 100 %."""
-    match = _PERCENT.fullmatch(text.strip())
-    if match is None or float(match[1]) >= 100:
-        raise ConfigError(f"{text!r} is not a percentage", where=where, hint="write 0%, 0.1%, 2%, …")
-    return float(match[1]) / 100
+class Builder:
+    """A method for each rule of the grammar: what was read of it so far → the part of the tree it makes."""
+
+    def __init__(self, functions: Functions) -> None:
+        self._functions = functions
+
+    # --- numbers ---------------------------------------------------------------------------------
+
+    def number(self, said: list[Token]) -> Part:
+        (token,) = said
+        return Part(Number(_finite(token, token)), _start(token))
+
+    def percent(self, said: list[Token]) -> Part:
+        (token,) = said
+        digits = token[:-1].rstrip().replace("_", "")
+        value = _finite(token, digits)
+        # By decimal, so that 0.1% is the float of 0.001.
+        return Part(Number(float(Decimal(digits).scaleb(-2)) if value else 0.0, percent=True), _start(token))
+
+    def duration(self, said: list[Token]) -> Part:
+        (token,) = said
+        return Part(Number(float(duration_of(token)), duration=True), _start(token))
+
+    # --- expressions -----------------------------------------------------------------------------
+
+    def call(self, said: list[Any]) -> Said:
+        name, *args = said
+        return Said(name, tuple(args))
+
+    def feature(self, said: list[Said]) -> Part:
+        (call,) = said
+        return Part(call_of(call, self._functions), _start(call.name))
+
+    def apply(self, said: list[Any]) -> Part:
+        token, *parts = said
+        name = token.lower()
+        if name == "abs" and len(parts) > 1:
+            raise Wrong(parts[1].start, "`abs` is of one number", "`min` and `max` are of several")
+        if name != "abs" and len(parts) < 2:
+            raise Wrong(_start(token), f"`{name}` is of two numbers or more", f"write {name}(a, b)")
+        return _grown(Apply(name, tuple(part.node for part in parts)), _start(token), parts)
+
+    def signed(self, said: list[Any]) -> Part:
+        token: Token = said[0]
+        part: Part = said[1]
+        if token.value == "+":
+            return part._replace(start=_start(token))
+        if isinstance(part.node, Number):
+            # 0.0 - x, because there is no minus nought
+            return Part(msgspec.structs.replace(part.node, value=0.0 - part.node.value), _start(token))
+        return _grown(Negative(part.node), _start(token), [part])
+
+    def arithmetic(self, said: list[Any]) -> Part:
+        left, token, right = said
+        op = token.value
+        if op == "/" and constant(right.node) == 0:
+            raise Wrong(right.start, "this divides by 0")
+        if op in "+-":
+            check_sum(op, left.node, right.node, at=(left.start, right.start), functions=self._functions)
+        node = Arithmetic(op, left.node, right.node)
+        value = constant(node)
+        if value is not None and not math.isfinite(value):
+            raise Wrong(left.start, "this number is too large")
+        return _grown(node, left.start, [left, right])
+
+    # --- conditions ------------------------------------------------------------------------------
+
+    def comparison(self, said: list[Any]) -> Part:
+        left, token, right = said
+        op = cast("Operator", " ".join(token.lower().split()))
+        check_comparison(op, left.node, right.node, at=(left.start, right.start), functions=self._functions)
+        node = _constant_on_the_right(Comparison(op, left.node, right.node))
+        crosses = _start(token) if op.startswith("crosses") else -1
+        return _grown(node, left.start, [left, right])._replace(comparisons=1, crosses=crosses)
+
+    def not_(self, said: list[Part]) -> Part:
+        (part,) = said
+        if part.crosses >= 0:
+            hint = "a crossing is a moment; for what is not above 5, write <= 5"
+            raise Wrong(part.crosses, "`not` cannot stand before a crossing", hint)
+        return _grown(Not(part.node), part.start, said)
+
+    def conjunction(self, said: list[Part]) -> Part:
+        return _grown(And(_flat(said, And)), said[0].start, said)
+
+    def disjunction(self, said: list[Part]) -> Part:
+        return _grown(Or(_flat(said, Or)), said[0].start, said)
+
+    def start(self, said: list[Part]) -> Condition:
+        condition: Condition = said[0].node
+        return condition
 
 
-def check_spec(spec: RuleSpec) -> None:
-    """Everything about a rule that can be wrong by itself. ConfigError with `where` = the field."""
-    if not spec.name.strip() or len(spec.name) > 200:
-        raise ConfigError("a rule needs a name of 1 to 200 characters", where="name")
-    if spec.name != spec.name.strip() or any(unicodedata.category(char) in _UNREADABLE for char in spec.name):
-        raise ConfigError("a rule's name is one line, without blanks at its ends", where="name")
-    if not spec.pairs:
-        hint = 'write pairs = ["bitcoin/usd"], or ["all"]'
-        raise ConfigError("a rule needs at least one pair", where="pairs", hint=hint)
-    if ALL in spec.pairs and len(spec.pairs) > 1:
-        raise ConfigError('"all" stands alone', where="pairs")
-    for number, pair in enumerate(spec.pairs):
-        if pair != ALL:
-            check_pair(pair, where=f"pairs[{number}]")
-    if len(set(spec.pairs)) < len(spec.pairs):
-        raise ConfigError("a pair is named twice", where="pairs")
-    condition = parse(spec.when)
-    if spec.fire_if_already_true and condition.op.startswith("crosses"):
-        hint = f"write {condition.feature} {'>=' if condition.rises else '<='} …"
-        raise ConfigError(f"`{condition.op}` is never already true", where="fire_if_already_true", hint=hint)
-    parse_duration(spec.for_, where="for")
-    parse_duration(spec.cooldown, where="cooldown")
-    parse_percent(spec.rearm, where="rearm")
+def _start(token: Token) -> int:
+    return token.start_pos or 0
 
 
-def _feature(match: re.Match[str], text: str, where: str) -> Feature:
-    name, window = match["feature"], match["window"]
-    if name not in FEATURES:
-        raise _at(text, match.start("feature"), f"there is no feature `{name}`", where, hint=_did_you_mean(name))
-    if name == "price":
-        if window is not None:
-            raise _at(text, match.start("window"), "`price` has no window", where)
-        return Feature("price")
-    if window is None or not window.strip():
-        raise _at(text, match.end("feature"), "`change` needs a window", where, hint="write change(5m)")
-    try:
-        ms = parse_duration(window.strip())
-        check_window(ms)
-    except ConfigError as error:
-        column = match.end("window") - len(window.lstrip())
-        raise _at(text, column, error.message, where, hint=error.hint) from None
-    return Feature("change", ms)
+def _finite(token: Token, digits: str) -> float:
+    value = float(digits.replace("_", ""))
+    if not math.isfinite(value):
+        raise Wrong(_start(token), "this number is too large")
+    return value
 
 
-def _explain(text: str, where: str) -> ConfigError:
-    """Which part of the condition could not be read."""
-    examples = "price >= 70000 · change(5m) <= -5% · price crosses above 70000"
-    start = _START.match(text)
-    if start is None:
-        return _at(text, 0, "a condition begins with `price` or `change(5m)`", where, hint=examples)
-    if start["feature"] not in FEATURES:
-        message = f"there is no feature `{start['feature']}`"
-        return _at(text, start.start("feature"), message, where, hint=_did_you_mean(start["feature"]))
-    op = _OP.match(text, start.end())
-    if op is None:
-        message = "expected <, <=, >, >=, `crosses above` or `crosses below`"
-        return _at(text, start.end(), message, where, hint=examples)
-    return _at(text, op.end(), "expected one number here, and nothing after it", where, hint=examples)
+def _grown(node: Node, start: int, parts: list[Part]) -> Part:
+    """One level more than its parts."""
+    height = 1 + max(part.height for part in parts)
+    if height > DEEPEST:
+        raise Wrong(start, f"this is nested more than {DEEPEST} levels deep")
+    comparisons = sum(part.comparisons for part in parts)
+    if comparisons > MOST_COMPARISONS:
+        raise Wrong(parts[-1].start, f"a condition has at most {MOST_COMPARISONS} comparisons")
+    return Part(node, start, height, comparisons, max(part.crosses for part in parts))
 
 
-def _at(text: str, column: int, message: str, where: str, *, hint: str = "") -> ConfigError:
-    """The error with the text under it and a caret below the column."""
-    return ConfigError(f"{message}\n    {text}\n    {' ' * column}^ column {column + 1}", where=where, hint=hint)
+def _flat(parts: list[Part], kind: type[And] | type[Or]) -> tuple[Condition, ...]:
+    """The parts of `a and (b and c)` are three."""
+    return tuple(
+        inner for part in parts for inner in (part.node.parts if isinstance(part.node, kind) else (part.node,))
+    )
 
 
-def _did_you_mean(name: str) -> str:
-    close = difflib.get_close_matches(name, FEATURES, n=1)
-    return f"did you mean `{close[0]}`?" if close else f"there are: {', '.join(FEATURES)}"
+_MIRRORED: dict[Operator, Operator] = {
+    "<": ">",
+    "<=": ">=",
+    ">": "<",
+    ">=": "<=",
+    "crosses above": "crosses below",
+    "crosses below": "crosses above",
+}
+
+
+def _constant_on_the_right(said: Comparison) -> Comparison:
+    """`5 < price` is `price > 5`."""
+    if constant(said.left) is None:
+        return said
+    return Comparison(_MIRRORED[said.op], said.right, said.left)

@@ -1,12 +1,14 @@
-"""Where a rule stands for a pair, and what a known value does to that.
+"""Where a rule stands for a pair, and what the truth of its condition at an observation does to that.
 
-    unarmed ──first known value──► at rest ──turns true──► (pending ──held──►) inside ──back──► at rest
-                                                                               └─ `once`: done
+    unarmed ──first known──► at rest ──turns true──► (pending ──held──►) inside ──back──► at rest
+                                                                         └─ `once`: done
 
-Unknown values never come here: they neither fire nor resolve.
+Unknown neither fires nor resolves.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,55 +18,79 @@ from cryptowatcher.domain.rules.model import Firing, LifecycleState
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What is kept of a (rule, pair) that is not at rest. `since` is the source's time, epoch ms; `clock` the
-    pair's observed time when it became pending, ms."""
+    """What is kept of a (rule, pair) that is not at rest.
+
+    since: the source's time of the state, epoch ms
+    clock: while pending, the pair's observed time (ms) from which on the condition counts as held
+    blind: while pending, whether the condition was unknown at the observation before
+    """
 
     state: LifecycleState
     since: int
     clock: int = 0
+    blind: bool = False
 
 
 UNARMED = Standing("unarmed", 0)
 
 
-def advance(
-    rule: CompiledRule, standing: Standing | None, value: float, *, time: int, clock: int
-) -> tuple[Standing | None, AlertKind | None]:
-    """The next standing (None: at rest), and whether the rule's condition counts as met now.
+class Seen(NamedTuple):
+    """What is known of a rule's condition at an observation, and when that was.
 
-    time:  the source's time of the observation, epoch ms
-    clock: the pair's observed time, ms: it grows only between observations that follow one another closely
+    time:   the source's, epoch ms
+    clock:  the pair's observed time, ms: it grows only between observations that follow one another closely
+    gained: how much of it this observation brought
+    fired, holds, fails, back: see truth.Truth
     """
-    true = rule.is_true(value)
+
+    time: int
+    clock: int
+    gained: int
+    fired: bool
+    holds: bool
+    fails: bool
+    back: bool
+
+
+def advance(rule: CompiledRule, standing: Standing | None, seen: Seen) -> tuple[Standing | None, AlertKind | None]:
+    """The next standing (None: at rest), and whether the rule's condition counts as met now."""
     if standing is None:
-        return _met(rule, "edge", time=time, clock=clock) if true else (None, None)
+        return _met(rule, "edge", seen) if seen.fired else (None, None)
     match standing.state:
         case "unarmed":
-            if not true:
+            if seen.fails:
                 return None, None
-            if not rule.rule.spec.fire_if_already_true:
-                return Standing("inside", time), None
-            return _met(rule, "already", time=time, clock=clock)
+            if seen.holds and rule.rule.spec.fire_if_already_true:
+                return _met(rule, "already", seen)
+            if seen.holds:
+                return Standing("inside", seen.time), None
         case "pending":
-            if not true:
-                return None, None
-            if clock - standing.clock >= rule.hold:
-                return _after_firing(rule, time), "edge"
+            return _held(rule, standing, seen)
         case "inside":
-            if rule.is_back(value):
+            if seen.back:
                 return None, None
         case "done":
             pass
     return standing, None
 
 
-def _met(
-    rule: CompiledRule, kind: AlertKind, *, time: int, clock: int
-) -> tuple[Standing | None, AlertKind | None]:
+def _met(rule: CompiledRule, kind: AlertKind, seen: Seen) -> tuple[Standing | None, AlertKind | None]:
     """The condition turned true: fire at once, or first see whether it holds."""
     if rule.hold:
-        return Standing("pending", time, clock), None
-    return _after_firing(rule, time), kind
+        return Standing("pending", seen.time, seen.clock), None
+    return _after_firing(rule, seen.time), kind
+
+
+def _held(rule: CompiledRule, standing: Standing, seen: Seen) -> tuple[Standing | None, AlertKind | None]:
+    """Time counts between two observations at both of which the condition was known to hold."""
+    if seen.fails:
+        return None, None
+    if not seen.holds:
+        return Standing("pending", standing.since, standing.clock + seen.gained, blind=True), None
+    begun = standing.clock + seen.gained if standing.blind else standing.clock
+    if seen.clock - begun >= rule.hold:
+        return _after_firing(rule, seen.time), "edge"
+    return (Standing("pending", standing.since, begun), None) if standing.blind else (standing, None)
 
 
 def _after_firing(rule: CompiledRule, time: int) -> Standing:

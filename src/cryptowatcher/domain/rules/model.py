@@ -13,8 +13,9 @@ LOCAL_OWNER = "local"
 """The one built-in owner until accounts come."""
 
 Repeat = Literal["once", "every"]
-RuleOrigin = Literal["owner", "config"]
-"""Who looks after a rule: its owner by page, API or command line, or the configuration file."""
+RuleOrigin = Literal["owner", "config", "default"]
+"""Who looks after a rule: its owner by page, API or command line, the configuration file, or nobody: one that
+comes with the program (domain/defaults.py) and was never touched."""
 RuleState = Literal["active", "paused"]
 LifecycleState = Literal["unarmed", "pending", "inside", "done"]
 
@@ -33,6 +34,8 @@ class RuleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     advice:  `info`, `buy` or `sell`: what the owner thinks an alert means
     channels: names of the channels that are told; none named: all of them
     paused:  keep the rule, but do not judge it
+    expires: when it ends: 2027-01-31, or 2027-01-31T12:00Z; empty: never
+    active:  when it may send, "mon-fri 08:00-22:00 Europe/Berlin": what it has to say outside waits; empty: always
     """
 
     name: str
@@ -46,6 +49,8 @@ class RuleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     advice: Advice = "info"
     channels: tuple[str, ...] = ()
     paused: bool = False
+    expires: str = ""
+    active: str = ""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,6 +116,13 @@ class Firing(msgspec.Struct, frozen=True, kw_only=True):
 def rule_id(owner: str, name: str) -> str:
     """A rule is its owner and its name: adding it twice is adding it once."""
     return "r" + hashlib.blake2b(f"{owner}\x1f{name}".encode(), digest_size=6).hexdigest()
+
+
+def origin_after_edit(before: Rule | None, spec: RuleSpec) -> RuleOrigin:
+    """Whose a rule is once its owner has saved it: a default that was changed is the owner's from then on."""
+    if before is None:
+        return "owner"
+    return "owner" if before.origin == "default" and before.spec != spec else before.origin
 
 
 def next_version(before: Rule | None, spec: RuleSpec) -> int:

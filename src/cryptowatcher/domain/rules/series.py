@@ -1,9 +1,9 @@
 """The engine's other form: one pair after the other, each over all its observations at once. For a replay.
 
 It gives exactly the alerts that the engine gives when it steps the same instants with the same rules, all of
-them there from the beginning. The features come from their series form. What a value does to a rule, and what
-an alert says, is decided by the very functions that the engine calls; here it is only found out faster which
-values cannot change anything.
+them there from the beginning. The numbers come from the features' series form; the truth of a condition, what it
+does to a rule, and what an alert says are decided by the very functions that the engine calls. Here it is only
+found out faster which observations cannot change anything.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryptowatcher.domain.alerts import Alert
-from cryptowatcher.domain.features import series_form
+from cryptowatcher.domain.features.line import Line
 from cryptowatcher.domain.rules.compiled import CompiledRule, compile_rule
-from cryptowatcher.domain.rules.firing import LastKnown, Moment, build_alert
-from cryptowatcher.domain.rules.language import Feature
-from cryptowatcher.domain.rules.lifecycle import UNARMED, Standing, advance, record_firing
+from cryptowatcher.domain.rules.firing import NEVER_KNOWN, LastKnown, Moment, build_alert
+from cryptowatcher.domain.rules.lifecycle import UNARMED, Seen, Standing, advance, record_firing
 from cryptowatcher.domain.rules.model import Firing, Rule
+from cryptowatcher.domain.rules.numbers import evaluate, series_of
+from cryptowatcher.domain.rules.tree import Call, Expression
+from cryptowatcher.domain.rules.truth import Truth, judge
 from cryptowatcher.domain.ticks import Floats, Ints, TickBatch
+from cryptowatcher.errors import ConfigError
 
-ByFeature = dict[Feature, list[CompiledRule]]
 _NONE = -1
 
 
@@ -35,48 +37,55 @@ class Journal(msgspec.Struct, frozen=True, eq=False):
     at: Ints
 
 
-class Line(msgspec.Struct, frozen=True, eq=False):
-    """One pair's accepted observations, as columns of n.
-
-    seq:   number of the instant, from 1
-    time:  of the source, epoch ms, ascending
-    clock: the pair's observed time, ms
-    """
-
-    pair: str
-    seq: Ints
-    time: Ints
-    price: Floats
-    clock: Ints
-
-
-class Known(msgspec.Struct, frozen=True, eq=False):
-    """The m known values of a feature along a line, and the row of each."""
-
-    values: Floats
-    rows: Ints
-
-
 def run_series(
-    rules: Sequence[Rule], batch: TickBatch, *, progress: Callable[[int, int], None] | None = None
+    rules: Sequence[Rule],
+    batch: TickBatch,
+    *,
+    traded: Floats | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[Alert]:
     """The alerts of these rules over a batch whose instants are the records of a journal: see `journal_times`.
 
-    Rules have different ids. Alerts come in (record, rule, pair) order. `progress` is told the number of ticks
-    done, and of how many.
+    Rules have different ids. Alerts come in (record, rule, pair) order. `traded`: what was traded since the
+    observation before, for each tick, where the data says so. `progress` is told the number of ticks done, and of
+    how many. ConfigError for a rule that one pair's observations do not decide.
     """
     everywhere, named = _sorted_out(compile_rule(rule) for rule in rules if not rule.spec.paused)
     alerts: list[Alert] = []
     done = 0
     journal = Journal(batch, journal_times(batch))
-    for line, ticks in _lines(batch):
-        mine = named.get(line.pair, {})
-        for feature in everywhere | mine:
-            alerts += _along(line, feature, everywhere.get(feature, []) + mine.get(feature, []), journal)
+    for line, ticks in lines_of(batch, traded=traded):
+        numbers = _Numbers(line)
+        for rule in [*everywhere, *named.get(line.pair, ())]:
+            alerts += _along(rule, line, numbers, journal)
         done += ticks
         if progress is not None:
             progress(done, len(batch))
     return sorted(alerts, key=attrgetter("seq", "rule", "pair"))
+
+
+class OnePair:
+    """One pair of a batch, to run one rule after another along it: what one of them asks for, the next finds.
+
+    line:    its observations; None where there are none
+    numbers: along it
+    """
+
+    def __init__(self, batch: TickBatch, pair: str, *, traded: Floats | None = None) -> None:
+        """`traded` as for `run_series`."""
+        self.line = next((line for line, _ in lines_of(batch, traded=traded) if line.pair == pair), None)
+        self._journal = Journal(batch, journal_times(batch))
+        self._numbers = None if self.line is None else _Numbers(self.line)
+
+    def number(self, expression: Expression) -> Floats:
+        """Its values at each observation, NaN where they are not known."""
+        return self._numbers[expression].values if self._numbers is not None else np.zeros(0)
+
+    def alerts(self, rule: Rule) -> list[Alert]:
+        """What a rule that counts for this pair would have said."""
+        if self.line is None or self._numbers is None:
+            return []
+        return [*_along(compile_rule(rule), self.line, self._numbers, self._journal)]
 
 
 def journal_times(batch: TickBatch) -> Ints:
@@ -85,69 +94,158 @@ def journal_times(batch: TickBatch) -> Ints:
     return np.maximum.accumulate(batch.observed_at[batch.starts])
 
 
-def _sorted_out(rules: Iterable[CompiledRule]) -> tuple[ByFeature, dict[str, ByFeature]]:
+def _sorted_out(rules: Iterable[CompiledRule]) -> tuple[list[CompiledRule], dict[str, list[CompiledRule]]]:
     """Rules on all pairs, and rules on named ones by pair."""
-    everywhere: ByFeature = {}
-    named: dict[str, ByFeature] = {}
+    everywhere: list[CompiledRule] = []
+    named: dict[str, list[CompiledRule]] = {}
     for rule in rules:
+        if rule.top:
+            hint = "name the pairs, or write all"
+            raise ConfigError("recorded prices do not tell which pairs were the largest", where="pairs", hint=hint)
         if rule.everywhere:
-            everywhere.setdefault(rule.feature, []).append(rule)
+            everywhere.append(rule)
             continue
         for pair in rule.rule.spec.pairs:
-            named.setdefault(pair, {}).setdefault(rule.feature, []).append(rule)
+            named.setdefault(pair, []).append(rule)
     return everywhere, named
 
 
-def _lines(batch: TickBatch) -> Iterator[tuple[Line, int]]:
+def lines_of(batch: TickBatch, *, traded: Floats | None = None) -> list[tuple[Line, int]]:
     """Each pair's line, and how many ticks of the batch it is made of."""
+    unsaid = np.full(len(batch), np.nan) if traded is None else traded
     lengths = np.diff(batch.starts, append=len(batch))
     seq = np.repeat(np.arange(1, len(lengths) + 1), lengths)
+    lines: dict[str, Line] = {}
+    ticks: list[int] = []
+    for pair, rows in zip(batch.pairs, _rows_of_pairs(batch), strict=True):
+        time = batch.observed_at[rows]
+        newer = np.diff(np.maximum.accumulate(time), prepend=np.iinfo(np.int64).min // 2) > 0
+        counted: Ints | slice = rows
+        if not newer.all():
+            time, counted = time[newer], np.arange(len(batch))[rows][newer]
+        gaps = np.diff(time, prepend=time[:1])
+        lines[pair] = Line(
+            pair=pair,
+            seq=seq[counted],
+            time=time,
+            price=batch.price[counted],
+            volume=batch.volume[counted],
+            market_cap=batch.market_cap[counted],
+            clock=np.cumsum(np.where(gaps <= batch.valid_for, gaps, 0)),
+            valid_for=batch.valid_for,
+            traded=unsaid[counted],
+            other=lines.get,
+        )
+        ticks.append(len(newer))
+    return list(zip(lines.values(), ticks, strict=True))
+
+
+def _rows_of_pairs(batch: TickBatch) -> Sequence[Ints | slice]:
+    """Of each pair, in their order."""
+    if len(batch.pairs) <= 1:
+        return [slice(None) for _ in batch.pairs]
     # Sorting 16-bit numbers stably takes a tenth of the time.
     code = batch.pair.astype(np.uint16) if len(batch.pairs) <= 1 << 16 else batch.pair
     order = np.argsort(code, kind="stable")
     ends = np.cumsum(np.bincount(batch.pair, minlength=len(batch.pairs)))
-    for pair, rows in zip(batch.pairs, np.split(order, ends[:-1]), strict=True):
-        time = batch.observed_at[rows]
-        newer = np.diff(np.maximum.accumulate(time), prepend=np.iinfo(np.int64).min // 2) > 0
-        time, counted = time[newer], rows[newer]
-        gaps = np.diff(time, prepend=time[:1])
-        clock = np.cumsum(np.where(gaps <= batch.valid_for, gaps, 0))
-        yield Line(pair, seq[counted], time, batch.price[counted], clock), len(rows)
+    return np.split(order, ends[:-1])
 
 
-def _along(line: Line, feature: Feature, rules: Iterable[CompiledRule], journal: Journal) -> Iterator[Alert]:
-    """The alerts of the rules on one feature along one line, rule by rule."""
-    values = series_form(feature.name)(line.time, line.price, journal.batch.valid_for, feature.window)
-    rows = np.flatnonzero(~np.isnan(values))
-    if not len(rows):
+class _Number:
+    """A number along a line: its values, and where it was known."""
+
+    def __init__(self, values: Floats) -> None:
+        self.values = values
+        self.known = ~np.isnan(values)
+        self.lowest, self.highest = (
+            (float(np.nanmin(values)), float(np.nanmax(values))) if self.known.any() else (np.nan, np.nan)
+        )
+        self._before: Ints | None = None
+
+    @property
+    def before(self) -> Ints:
+        """For each row the last one before it where the number was known; _NONE for none."""
+        if self._before is None:
+            rows = np.where(self.known, np.arange(len(self.values)), _NONE)
+            self._before = np.concatenate([[_NONE], np.maximum.accumulate(rows)[:-1]]).astype(np.int64)
+        return self._before
+
+    def last(self) -> Floats:
+        """For each row the value last known before it."""
+        return np.where(self.before == _NONE, np.nan, self.values[self.before])
+
+
+class _Numbers:
+    """All numbers that are asked for along a line. Each is computed once."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._known: dict[Expression, _Number] = {}
+
+    def __getitem__(self, expression: Expression) -> _Number:
+        number = self._known.get(expression)
+        if number is None:
+            number = self._known[expression] = _Number(self._values(expression))
+        return number
+
+    def _values(self, expression: Expression) -> Floats:
+        if isinstance(expression, Call):
+            return series_of(expression, self._line)
+        return evaluate(expression, lambda call: self[call].values)
+
+
+def _along(rule: CompiledRule, line: Line, numbers: _Numbers, journal: Journal) -> Iterator[Alert]:
+    """The alerts of one rule along one line."""
+    if not len(line):
         return
-    known = Known(values[rows], rows)
-    lowest, highest = float(known.values.min()), float(known.values.max())
-    for rule in rules:
+    looks = rule.shape.looks
+    there = [numbers[look.number] for look in looks]
+    if len(there) == 1:
         # Most rules are never true for most pairs.
-        if rule.is_true(highest if rule.rises else lowest):
-            yield from _walk(rule, line, known, journal)
+        most = there[0].highest if looks[0].rises else there[0].lowest
+        if not ((most >= rule.fire[0]) if looks[0].rises else (most < rule.fire[0])):
+            return
+    before = [number.last() if look.pulse else None for number, look in zip(there, looks, strict=True)]
+    truth = judge(rule.shape, [number.values for number in there], before, rule.fire, rule.rearm)
+    if truth.fired.any() or rule.rule.spec.fire_if_already_true:
+        yield from _walk(rule, line, there, truth, journal)
 
 
-def _walk(rule: CompiledRule, line: Line, known: Known, journal: Journal) -> Iterator[Alert]:
-    """The alerts of one rule along one line: from each value at which its standing may change to the next."""
-    turns = _Turns(rule, line, known)
+def _walk(
+    rule: CompiledRule, line: Line, numbers: Sequence[_Number], truth: Truth, journal: Journal
+) -> Iterator[Alert]:
+    """The alerts of one rule along one line: from each row at which its standing may change to the next."""
+    turns = _Turns(rule, line, truth)
     standing: Standing | None = UNARMED
     firing: Firing | None = None
-    place = 0
-    while place != _NONE:
-        value, row = known.values.item(place), known.rows.item(place)
+    row = turns.after(_NONE, standing)
+    while row != _NONE:
         time = line.time.item(row)
-        standing, met = advance(rule, standing, value, time=time, clock=line.clock.item(row))
+        if rule.expires and time >= rule.expires:
+            return
+        standing, met = advance(rule, standing, _seen(line, truth, row))
         if met is not None:
-            moment = _moment(line, row, journal)
-            firing, held_back = record_firing(rule, firing, pair=line.pair, time=moment.time)
+            known = firing
+            firing, held_back = record_firing(rule, known, pair=line.pair, time=time)
             if held_back:
                 standing = Standing("inside", time)
             else:
-                before = _last_known(line, known, place, journal.batch.valid_for)
-                yield build_alert(rule, line.pair, value, moment, met, before)
-        place = turns.after(place, standing)
+                yield build_alert(
+                    rule,
+                    line.pair,
+                    [number.values.item(row) for number in numbers],
+                    [_last_known(line, number, row) for number in numbers],
+                    _moment(line, row, journal),
+                    met,
+                    last_firing=known,
+                )
+        row = turns.after(row, standing)
+
+
+def _seen(line: Line, truth: Truth, row: int) -> Seen:
+    clock = line.clock.item(row)
+    gained = clock - line.clock.item(row - 1) if row else 0
+    return Seen(line.time.item(row), clock, gained, *(column.item(row) for column in truth))
 
 
 def _moment(line: Line, row: int, journal: Journal) -> Moment:
@@ -162,46 +260,49 @@ def _moment(line: Line, row: int, journal: Journal) -> Moment:
     )
 
 
-def _last_known(line: Line, known: Known, place: int, valid_for: int) -> LastKnown:
-    """What was known before this known value."""
-    if place == 0:
-        return LastKnown(np.nan, 0, 0)
-    time = line.time.item(known.rows.item(place - 1))
-    return LastKnown(known.values.item(place - 1), time, valid_for)
+def _last_known(line: Line, number: _Number, row: int) -> LastKnown:
+    """What was known of a number before this row."""
+    before = number.before.item(row)
+    if before == _NONE:
+        return NEVER_KNOWN
+    return LastKnown(number.values.item(before), line.time.item(before), line.valid_for)
 
 
 class _Turns:
-    """At which known value of a line the standing of a rule may change next."""
+    """At which row of a line the standing of a rule may change next."""
 
-    def __init__(self, rule: CompiledRule, line: Line, known: Known) -> None:
+    def __init__(self, rule: CompiledRule, line: Line, truth: Truth) -> None:
         self._rule = rule
         self._line = line
-        self._known = known
-        # A byte for each known value: to find the next one of a kind is then to find a byte.
-        self._true = _as_bytes(known.values >= rule.fire, rule.rises)
-        self._back: bytes | None = None
+        self._truth = truth
+        self._bytes: dict[str, bytes] = {}
 
-    def after(self, place: int, standing: Standing | None) -> int:
-        """The first place after this one that `advance` must see; _NONE if it need see no more."""
-        first = place + 1
+    def after(self, row: int, standing: Standing | None) -> int:
+        """The first row after this one that `advance` must see; _NONE if it need see no more."""
+        first = row + 1
         if standing is None:
-            return self._true.find(True, first)
-        if standing.state == "inside":
-            if self._back is None:
-                self._back = _as_bytes(self._known.values >= self._rule.rearm, not self._rule.rises)
-            return self._back.find(True, first)
-        if standing.state == "pending":
-            either = self._true.find(False, first), self._held(first, standing)
-            return min((place for place in either if place != _NONE), default=_NONE)
-        return _NONE
+            return self._find("fired", lambda: self._truth.fired, first)
+        match standing.state:
+            case "inside":
+                return self._find("back", lambda: self._truth.back, first)
+            case "unarmed":
+                return self._find("known", lambda: self._truth.holds | self._truth.fails, first)
+            case "pending":
+                return self._pending(first, standing)
+            case _:
+                return _NONE
 
-    def _held(self, first: int, standing: Standing) -> int:
-        """The first place from which on the clock has run for as long as the rule must hold."""
-        row = np.searchsorted(self._line.clock, standing.clock + self._rule.hold)
-        place = max(first, int(np.searchsorted(self._known.rows, row)))
-        return place if place < len(self._known.rows) else _NONE
+    def _pending(self, first: int, standing: Standing) -> int:
+        """Where it no longer holds, or has held for long enough; after a blind row, the very next one."""
+        if standing.blind:
+            return first if first < len(self._line) else _NONE
+        held = max(first, int(np.searchsorted(self._line.clock, standing.clock + self._rule.hold)))
+        either = self._find("unheld", lambda: ~self._truth.holds, first), held if held < len(self._line) else _NONE
+        return min((row for row in either if row != _NONE), default=_NONE)
 
-
-def _as_bytes(marks: NDArray[np.bool_], wanted: bool) -> bytes:
-    """1 where a mark is as wanted, else 0."""
-    return (marks if wanted else ~marks).tobytes()
+    def _find(self, name: str, marks: Callable[[], NDArray[np.bool_]], first: int) -> int:
+        """The first row from there on that is marked. To find one is to find a byte."""
+        found = self._bytes.get(name)
+        if found is None:
+            found = self._bytes[name] = marks().tobytes()
+        return found.find(True, first)

@@ -1,118 +1,127 @@
-"""A feature that some rule reads: its last known values, and the constants it is compared with."""
+"""A number that some rule looks at: its last known values, and the constants it is compared with."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 
+import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from cryptowatcher.domain.features import StepForm, step_form
-from cryptowatcher.domain.pairs import CANARY, Universe
+from cryptowatcher.domain.features import catalogue
+from cryptowatcher.domain.features.history import History
 from cryptowatcher.domain.rules.compiled import CompiledRule
-from cryptowatcher.domain.rules.constants import Constants
-from cryptowatcher.domain.rules.language import Feature
+from cryptowatcher.domain.rules.constants import Constants, Crossed
+from cryptowatcher.domain.rules.tree import Expression, calls
 from cryptowatcher.domain.ticks import Floats, Ints
 
 
-class Watched:
-    """Columns over all pairs: last known value, its time, and for how long it stayed current."""
+class Known(msgspec.Struct, frozen=True):
+    """A number's columns over all pairs.
 
-    def __init__(self, feature: Feature, pairs: int) -> None:
-        self.feature = feature
-        self.step: StepForm = step_form(feature.name)
-        self.last: Floats = np.full(pairs, np.nan)
-        self.last_at: Ints = np.zeros(pairs, np.int64)
-        self.last_valid_for: Ints = np.zeros(pairs, np.int64)
+    value:     last known value, NaN for none yet
+    at:        the source's time of it, epoch ms
+    valid_for: for how long it stayed current, ms
+    seq:       position of the record that brought it, 0 for none
+    now:       whether it was known at the pair's newest observation
+    """
+
+    value: Floats
+    at: Ints
+    valid_for: Ints
+    seq: Ints
+    now: NDArray[np.bool_]
+
+    @classmethod
+    def of_nothing(cls, pairs: int) -> Known:
+        """Nothing was ever known of these pairs."""
+        return cls(
+            np.full(pairs, np.nan),
+            np.zeros(pairs, np.int64),
+            np.zeros(pairs, np.int64),
+            np.zeros(pairs, np.int64),
+            np.zeros(pairs, np.bool_),
+        )
+
+    def columns(self) -> tuple[NDArray[np.generic], ...]:
+        return self.value, self.at, self.valid_for, self.seq, self.now
+
+
+class Watched:
+    """One number over all pairs."""
+
+    def __init__(self, number: Expression, known: Known) -> None:
+        self.number = number
+        self.known = known
         self.slots: set[int] = set()
-        self.unarmed: dict[int, set[int]] = {}  # column → slots that have seen no known value yet
-        self._named = Constants((), shared=False)
-        self._shared = Constants((), shared=True)
-        self._sorted = False
+        self._everywhere: set[int] = set()
+        self.named = Constants(shared=False)
+        self.shared = Constants(shared=True)
+        looked_at = [(catalogue()[call.name], call.args) for call in calls(number)]
+        self.timed = any(function.timed for function, _ in looked_at)  # changes as time passes
+        self.reads = frozenset(pair for function, args in looked_at for pair in function.reads(args))
+        self._moved_on = False
 
     def widen(self, pairs: int) -> None:
         """Room for this many pairs."""
-        more = pairs - len(self.last)
-        self.last = np.concatenate([self.last, np.full(more, np.nan)])
-        self.last_at = np.concatenate([self.last_at, np.zeros(more, np.int64)])
-        self.last_valid_for = np.concatenate([self.last_valid_for, np.zeros(more, np.int64)])
-        for constants in (self._named, self._shared):
-            constants.widen(pairs)
+        fresh = Known.of_nothing(pairs - len(self.known.value))
+        both = zip(self.known.columns(), fresh.columns(), strict=True)
+        self.known = Known(*(np.concatenate(pair) for pair in both))
+        self._moved_on = True
 
     def forget(self, cols: Ints) -> None:
         """No value of these pairs was ever known."""
-        self.last[cols] = np.nan
-        self._sorted = False
+        for column, nothing in zip(self.known.columns(), Known.of_nothing(1).columns(), strict=True):
+            column[cols] = nothing
+        self._moved_on = True
 
-    def add(self, slot: int) -> None:
-        """A rule reads this feature from now on."""
+    def add(self, slot: int, rule: CompiledRule, cols: list[int]) -> None:
+        """A rule looks at this number from now on, for these pairs if it is not on all."""
         self.slots.add(slot)
-        self._sorted = False
+        if rule.everywhere:
+            self._everywhere.add(slot)
+        for look, fire, rearm in zip(rule.shape.looks, rule.fire, rule.rearm, strict=True):
+            if look.number != self.number:
+                continue
+            for constant in {fire, rearm}:
+                if rule.everywhere:
+                    self.shared.add(0, constant, slot)
+                else:
+                    for col in cols:
+                        self.named.add(col, constant, slot)
 
     def remove(self, slot: int) -> None:
-        """A rule does not read it any more."""
+        """A rule does not look at it any more."""
         self.slots.discard(slot)
-        self._sorted = False
-        for col in list(self.unarmed):
-            self.arm(slot, col)
+        self._everywhere.discard(slot)
 
-    def disarm(self, slot: int, col: int) -> None:
-        """The next known value of the pair only arms the rule."""
-        self.unarmed.setdefault(col, set()).add(slot)
+    def slots_of(self, cols: Ints, names: frozenset[str]) -> set[int]:
+        """The rules that look at it for these pairs, or at these pairs beside others: `names` are theirs."""
+        return set(self.slots) if self.reads & names else self.named.slots_at(cols) | self._everywhere
 
-    def arm(self, slot: int, col: int) -> None:
-        """The rule has seen a known value of the pair."""
-        waiting = self.unarmed.get(col)
-        if waiting is None:
-            return
-        waiting.discard(slot)
-        if not waiting:
-            del self.unarmed[col]
+    def move(self, cols: Ints, values: Floats, alive: NDArray[np.bool_]) -> tuple[Crossed, Crossed]:
+        """What these values crossed of rules on named pairs, and of rules on all. `alive`: see Constants."""
+        for constants in (self.named, self.shared):
+            if self._moved_on:
+                constants.locate(self.known.value)
+            constants.settle(self.known.value, alive)
+        self._moved_on = False
+        return self.named.move(cols, values), self.shared.move(cols, values)
 
-    def touched(
-        self,
-        cols: Ints,
-        values: Floats,
-        *,
-        pending: Mapping[int, set[int]],
-        rules: Sequence[CompiledRule | None],
-        universe: Universe,
-    ) -> dict[int, set[int]]:
-        """Row → slots whose standing may change by these known values: unarmed, pending, or crossed."""
-        if not self._sorted:
-            self._sort(rules, universe)
-        touched: dict[int, set[int]] = {}
-        row_of = {col: row for row, col in enumerate(cols.tolist())} if self.unarmed or pending else {}
-        for waiting in (self.unarmed, pending):
-            for col in waiting.keys() & row_of.keys():
-                mine = waiting[col] & self.slots
-                if mine:
-                    touched.setdefault(row_of[col], set()).update(mine)
-        for crossing in self._named.move(cols, values):
-            touched.setdefault(crossing.row, set()).update(crossing.slots)
-        for crossing in self._shared.move(cols, values):
-            if universe.names[int(cols[crossing.row])] != CANARY:
-                touched.setdefault(crossing.row, set()).update(crossing.slots)
-        return touched
+    def known_again(self, cols: Ints, values: Floats) -> Iterator[Crossed]:
+        """All rules that look at a row that is known now and was not at the observation before. After move()."""
+        again = np.flatnonzero(~np.isnan(values) & ~self.known.now[cols])
+        if len(again):
+            for constants in (self.named, self.shared):
+                rows, slots = constants.all_of(cols[again])
+                yield Crossed(again[rows], slots)
 
-    def remember(self, cols: Ints, values: Floats, times: Ints, valid_for: int) -> None:
-        """These are the last known values now."""
-        self.last[cols] = values
-        self.last_at[cols] = times
-        self.last_valid_for[cols] = valid_for
-
-    def _sort(self, rules: Sequence[CompiledRule | None], universe: Universe) -> None:
-        named: list[tuple[int, float, int]] = []
-        shared: list[tuple[int, float, int]] = []
-        for slot in self.slots:
-            rule = rules[slot]
-            assert rule is not None
-            for constant in {rule.fire, rule.rearm}:
-                if rule.everywhere:
-                    shared.append((0, constant, slot))
-                else:
-                    named += [(universe.column(pair), constant, slot) for pair in rule.rule.spec.pairs]
-        self._named = Constants(named, shared=False)
-        self._shared = Constants(shared, shared=True)
-        for constants in (self._named, self._shared):
-            constants.locate(self.last)
-        self._sorted = True
+    def remember(self, cols: Ints, values: Floats, history: History, seq: int) -> None:
+        """These are the newest values, by the newest observations of these pairs."""
+        now = ~np.isnan(values)
+        self.known.now[cols] = now
+        cols = cols[now]
+        self.known.value[cols] = values[now]
+        self.known.at[cols] = history.time[cols]
+        self.known.valid_for[cols] = history.valid_for[cols]
+        self.known.seq[cols] = seq

@@ -6,12 +6,16 @@ class TestPaperStore(StoreContract):
 
 from __future__ import annotations
 
+from cryptowatcher.testing.contracts.store_life import LifeContract
 from cryptowatcher.testing.contracts.store_outbox import OutboxContract
 from cryptowatcher.testing.contracts.store_reads import ReadContract
 from cryptowatcher.testing.contracts.store_rules import RulesContract
+from cryptowatcher.testing.contracts.store_scores import ScoreContract
 from cryptowatcher.testing.contracts.store_steps import StepContract
 from cryptowatcher.testing.contracts.store_tidy import TidyContract
 
 
-class StoreContract(StepContract, OutboxContract, RulesContract, ReadContract, TidyContract):
+class StoreContract(
+    StepContract, OutboxContract, RulesContract, LifeContract, ReadContract, ScoreContract, TidyContract
+):
     """All of it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from cryptowatcher.domain.status import BlindPair, SourceStatus
 from cryptowatcher.ports import Cursor, Step, Tx
 from cryptowatcher.testing.contracts.store_case import (
@@ -102,6 +104,28 @@ class ReadContract(StoreCase):
             assert {(candle.pair, candle.interval) for candle in found} == {("a/usd", HOUR)}
             assert len(tx.candles("a/usd", HOUR, start=2 * HOUR, end=8 * HOUR, limit=99)) == 6
             assert tx.candles("a/usd", 300_000, start=0, end=99 * HOUR, limit=9) == []
+
+        self.in_store(job)
+
+    def test_candles_are_read_as_columns_too(self) -> None:
+        said = msgspec.structs.replace(sample_candle("a/usd", 60_000, 120_000, 2.5), volume_24h=7.0)
+        stored = [
+            *(sample_candle(pair, interval, start * interval) for pair in ("a/usd", "b/usd")
+              for interval in (60_000, HOUR) for start in (1, 3, 4)),
+            said,
+        ]  # fmt: skip
+
+        def job(tx: Tx) -> None:
+            self.commit(tx, Step(cursor=Cursor("j1", 2, 2), candles=stored))
+            found = tx.candle_columns("a/usd", 60_000, start=60_000, end=240_000)
+            assert (len(found), found.start.tolist()) == (3, [60_000, 120_000, 180_000])
+            assert (found.high.tolist(), found.low.tolist()) == ([3.0] * 3, [0.5] * 3)
+            assert (found.close.tolist(), str(found.volume_24h.tolist())) == ([2.0, 2.5, 2.0], "[nan, 7.0, nan]")
+            nothing = tx.candle_columns("c/usd", 60_000, start=0, end=9 * HOUR)
+            assert (len(nothing), nothing.start.dtype.kind, nothing.close.dtype.kind) == (0, "i", "f")
+            assert tx.oldest_candle("a/usd", 60_000, start=0) == 60_000
+            assert tx.oldest_candle("a/usd", 60_000, start=180_001) == 240_000
+            assert tx.oldest_candle("a/usd", HOUR, start=9 * HOUR) is None
 
         self.in_store(job)
 

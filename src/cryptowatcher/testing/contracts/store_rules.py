@@ -48,6 +48,34 @@ class RulesContract(StoreCase):
 
         self.in_store(job)
 
+    def test_who_removed_a_rule_is_remembered_until_it_is_there_again(self) -> None:
+        def job(tx: Tx) -> None:
+            spec = RuleSpec(name="drops", pairs=("all",), when="price > 1")
+            assert tx.removed_by("a", "drops") is None
+            tx.save_rule("a", spec, head=0, now=0, origin="default")
+            assert tx.removed_by("a", "drops") is None
+            tx.remove_rule("a", "drops", head=0, now=0, origin="default")
+            assert tx.removed_by("a", "drops") == "default"
+            tx.save_rule("a", spec, head=0, now=0, origin="default")
+            tx.remove_rule("a", "drops", head=0, now=0)
+            assert tx.removed_by("a", "drops") == "owner"
+            assert tx.removed_by("b", "drops") is None
+            tx.save_rule("a", spec, head=0, now=0)
+            assert tx.removed_by("a", "drops") is None
+
+        self.in_store(job)
+
+    def test_the_origin_of_a_default_is_kept_but_not_told_in_its_changes(self) -> None:
+        """The release before could not read them."""
+
+        def job(tx: Tx) -> None:
+            spec = RuleSpec(name="drops", pairs=("all",), when="price > 1")
+            tx.save_rule("a", spec, head=0, now=0, origin="default")
+            assert [rule.origin for rule in tx.rules("a")] == ["default"]
+            assert [change.rule.origin for change in tx.rule_changes(0) if change.rule] == ["owner"]
+
+        self.in_store(job)
+
     def test_only_what_makes_a_new_condition_makes_a_new_version(self) -> None:
         def job(tx: Tx) -> None:
             spec = RuleSpec(name="drops", pairs=("all",), when="price > 1")

@@ -1,0 +1,245 @@
+"""The same thresholds in the rule engine and, as alert rules of one group, in a real Prometheus.
+
+    python -m benchmarks.bench_prometheus [RULES ...]
+
+Both look at the same prices of the same pairs. Prometheus says itself how long an evaluation of its group took;
+beside it stands the engine's step over one observation of each pair, windows and candles included. Then prices
+jump, and both must name the same alerts. One is measured after the other, so that they do not share the cores.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import msgspec
+import numpy as np
+
+from benchmarks.bench_rules import Market, popularity
+from cryptowatcher.domain.rules.model import RuleSpec
+from cryptowatcher.domain.ticks import Floats
+
+PAIRS = 2_000
+COUNTS = (1_000, 10_000, 100_000)
+UPDATES = 30
+JUMP = 0.1
+EVALUATIONS = 3
+PATIENCE = 150.0  # seconds for one step of a measurement
+CONFIG = """\
+global: {scrape_interval: 1s, evaluation_interval: 1s}
+rule_files: [rules.yml]
+scrape_configs:
+  - {job_name: market, static_configs: [{targets: ["127.0.0.1:%d"]}]}
+"""
+
+
+class Threshold(msgspec.Struct, frozen=True):
+    """A rule: a pair's column, the side, and the constant as it is written."""
+
+    name: str
+    col: int
+    side: str
+    constant: str
+
+
+class Ours(msgspec.Struct, frozen=True):
+    """The engine: ms for an update, wall and CPU; prices before and after the jump, and who fired by it."""
+
+    wall: float
+    cpu: float
+    before: Floats
+    after: Floats
+    fired: set[str]
+
+
+def thresholds(price: Floats, count: int) -> list[Threshold]:
+    """Above and below the prices; the jump reaches some of them."""
+    away = np.random.default_rng(7).uniform(0.02, 0.5, count).tolist()
+    return [
+        Threshold(f"r{number}", col, ">=", f"{price[col] * (1 + far):.9f}")
+        if number % 2
+        else Threshold(f"r{number}", col, "<=", f"{price[col] * (1 - far):.9f}")
+        for number, (col, far) in enumerate(zip(popularity(count, PAIRS).tolist(), away, strict=True))
+    ]
+
+
+def ours(market: Market, rules: list[Threshold]) -> Ours:
+    """The engine's updates, and who fires when prices jump."""
+    market.tick()
+    market.add(
+        [
+            RuleSpec(name=rule.name, pairs=(market.names[rule.col],), when=f"price {rule.side} {rule.constant}")
+            for rule in rules
+        ]
+    )
+    market.tick()
+    took = [market.tick() for _ in range(UPDATES)]
+    before = market.price.copy()
+    market.price *= 1 + np.random.default_rng(8).normal(0, JUMP, PAIRS)
+    market.fired.clear()
+    market.tick()
+    wall, cpu = (statistics.median(column) for column in zip(*took, strict=True))
+    return Ours(wall, cpu, before, market.price.copy(), {alert.rule_name for alert in market.fired})
+
+
+class Prometheus:
+    """A running one, and the market that it scrapes."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    def evaluations(self, count: int) -> list[float]:
+        """How long the next evaluations of the group take, seconds."""
+        took: list[float] = []
+        seen = self._metric("last_evaluation_timestamp_seconds")
+        until = time.monotonic() + PATIENCE
+        while len(took) < count and time.monotonic() < until:
+            time.sleep(0.1)
+            newest = self._metric("last_evaluation_timestamp_seconds")
+            if newest != seen and newest > 0:
+                took.append(self._metric("last_duration_seconds"))
+                seen = newest
+        return took
+
+    def firing(self) -> set[str]:
+        """Names of the alerts that fire now."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/api/v1/alerts", timeout=60) as answer:
+            alerts = json.load(answer)["data"]["alerts"]
+        return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
+
+    def _metric(self, name: str) -> float:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/metrics", timeout=60) as answer:
+                lines = answer.read().decode().splitlines()
+        except OSError:  # it is starting
+            return 0.0
+        begin = f"prometheus_rule_group_{name}{{"
+        return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(begin)), 0.0)
+
+
+class Exposed:
+    """Prices of the market as a page that Prometheus scrapes."""
+
+    def __init__(self, names: tuple[str, ...], prices: Floats) -> None:
+        self._names = names
+        self.say(prices)
+
+    def say(self, prices: Floats) -> None:
+        """These are the prices from now on."""
+        lines = (
+            f'price{{pair="{name}"}} {price!r}\n' for name, price in zip(self._names, prices.tolist(), strict=True)
+        )
+        self.page = "".join(lines).encode()
+
+    @contextlib.contextmanager
+    def served(self) -> Iterator[int]:
+        """Its port."""
+        exposed = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "text/plain; version=0.0.4")
+                self.end_headers()
+                self.wfile.write(exposed.page)
+
+            def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+                """Nothing."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            server.server_close()
+
+
+@contextlib.contextmanager
+def running(folder: Path, names: tuple[str, ...], rules: list[Threshold], target: int) -> Iterator[Prometheus]:
+    """A Prometheus with these alert rules."""
+    (folder / "prometheus.yml").write_text(CONFIG % target)
+    shown = [(rule.name, f'price{{pair="{names[rule.col]}"}} {rule.side} {rule.constant}') for rule in rules]
+    lines = [f"      - {{alert: {name}, expr: '{expression}'}}\n" for name, expression in shown]
+    (folder / "rules.yml").write_text("groups:\n  - name: thresholds\n    rules:\n" + "".join(lines))
+    port = free_port()
+    with (folder / "log").open("w") as log:
+        program = subprocess.Popen(
+            [
+                "prometheus",
+                f"--config.file={folder / 'prometheus.yml'}",
+                f"--storage.tsdb.path={folder / 'data'}",
+                f"--web.listen-address=127.0.0.1:{port}",
+            ],
+            stderr=log,
+            stdout=log,
+        )
+    try:
+        yield Prometheus(port)
+    finally:
+        program.terminate()
+        program.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def agree(prometheus: Prometheus, expected: set[str]) -> bool:
+    """Whether it comes to name the same alerts."""
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        if prometheus.firing() == expected:
+            return True
+        time.sleep(1)
+    return False
+
+
+def measure(count: int) -> str:
+    market = Market(PAIRS)
+    rules = thresholds(market.price, count)
+    engine = ours(market, rules)
+    exposed = Exposed(market.names, engine.before)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        exposed.served() as target,
+        running(Path(folder), market.names, rules, target) as prometheus,
+    ):
+        took = prometheus.evaluations(EVALUATIONS + 1)[1:]  # the first finds an empty database
+        if not took:
+            return f"{count:9,}   Prometheus did not evaluate them twice within {PATIENCE:.0f} s"
+        exposed.say(engine.after)
+        same = agree(prometheus, engine.fired)
+    theirs = statistics.median(took)
+    verdict = f"the same {len(engine.fired):,} alerts" if same else "NOT THE SAME ALERTS"
+    ratio = f"{1_000 * theirs / engine.wall:8,.0f} x"
+    return f"{count:9,}{theirs:12.3f} s{engine.wall:10.2f} ms{engine.cpu:10.2f} ms{ratio}   {verdict}"
+
+
+def main() -> None:
+    if shutil.which("prometheus") is None:
+        print("not measured: there is no `prometheus` here (Debian package prometheus)")
+        return
+    given = sys.argv[1:] if sys.argv[0].endswith("bench_prometheus.py") else []
+    print(f"{PAIRS:,} pairs; Prometheus: one evaluation of the group; the engine: one observation of each pair")
+    print(f"{'rules':>9}{'Prometheus':>14}{'engine':>13}{'its CPU':>13}{'ratio':>10}   one jump of prices")
+    for count in map(int, given) if given else COUNTS:
+        print(measure(count), flush=True)
+
+
+if __name__ == "__main__":
+    main()

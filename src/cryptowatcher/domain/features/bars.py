@@ -1,0 +1,357 @@
+"""Bars: what a pair did in each minute, five minutes, hour and day, as far as it is over. All pairs at once.
+
+A bar covers (start, end] and is folded from the pair's own observations. It is closed by the first of them with
+a time >= end: one that comes exactly at the end belongs to the bar and closes it. A bar without observations does
+not exist, and one that was observed for less than nine tenths of its interval is not kept: both count as missing.
+
+The bar that starts at k · interval has the number k. Of each pair and interval the bars of the newest numbers are
+kept, as rows of columns `[number % ROWS, pair]`: what pairs did at the same time lies together, missing or not.
+Rows are laid out at once but take no memory before they are written. What is computed from bars changes only when
+a bar's end passes, so it is kept until then (`Ring.read`); that is only a cache and no part of the state.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Hashable
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from cryptowatcher.domain.features.columns import Column, Marks, Where, stretch
+from cryptowatcher.domain.features.history import History
+from cryptowatcher.domain.intervals import INTERVALS
+from cryptowatcher.domain.ticks import Floats, Ints, TickBatch
+
+ROWS: Final = 1_100
+"""Bar numbers that are kept: two blocks of a recursion, and what may be missing behind them."""
+_MISSING: Final = {"high": 0.0, "low": math.inf, "close": 0.0, "volume": math.nan}
+_OF_PAIRS: Final = ("number", "total", "last", "forming_high", "forming_low", "since")
+_UNSEEN = -1
+_FIRST_WIDTH = 64
+Volumes = tuple[Floats, Ints]
+_UNREAD = 3  # bars after which what nobody reads is forgotten
+
+
+def _cells(slots: Ints, cols: Ints) -> tuple[Any, Where]:
+    """Where a ring's columns hold these slots of these pairs."""
+    if len(slots) and slots.min() == slots.max():
+        return slots[0], stretch(cols)
+    return slots, cols
+
+
+class _Ticks(NamedTuple):
+    """Newer observations of n distinct pairs, and what was known of these pairs before.
+
+    before, last: time and price of the observation before
+    within:       whether that was still valid when this one came
+    clock:        the pair's observed time as of the observation before, ms
+    was, now:     the 24 h volume that was said last, and when: before this observation, and with it
+    """
+
+    cols: Ints
+    time: Ints
+    price: Floats
+    before: Ints
+    last: Floats
+    within: Marks
+    clock: Ints
+    was: Volumes
+    now: Volumes
+
+    def rows(self, which: Marks) -> _Ticks:
+        """Some of them."""
+        if which.all():
+            return self
+        return _Ticks(
+            cols=self.cols[which],
+            time=self.time[which],
+            price=self.price[which],
+            before=self.before[which],
+            last=self.last[which],
+            within=self.within[which],
+            clock=self.clock[which],
+            was=(self.was[0][which], self.was[1][which]),
+            now=(self.now[0][which], self.now[1][which]),
+        )
+
+
+class RingState(msgspec.Struct, frozen=True, kw_only=True):
+    """A ring's columns: those of pairs, and the rows that were written."""
+
+    pairs: list[NDArray[Any]]
+    slots: Ints
+    count: NDArray[np.int32]
+    columns: dict[str, Floats]
+
+
+class Ring:
+    """Bars of one interval (ms).
+
+    newest:  number of the newest bar of any pair that may be forming
+    number:  of each pair's first bar that is not over, -1 where it was never seen
+    total:   bars of each pair that were kept so far
+    last:    number of the newest of them
+    count:   by [slot, pair], the bars kept up to and with that number: a missing one repeats it
+    columns: by [slot, pair], high, low and close of the bars that were kept, and the 24 h volume once one is known
+    """
+
+    def __init__(self, interval: int) -> None:
+        self.interval = interval
+        self.newest = 0
+        self.number: Ints = np.zeros(0, np.int64)
+        self.total: Ints = np.zeros(0, np.int64)
+        self.last: Ints = np.zeros(0, np.int64)
+        self.forming_high: Floats = np.zeros(0)
+        self.forming_low: Floats = np.zeros(0)
+        self.since: Ints = np.zeros(0, np.int64)  # the pair's clock when what is forming began
+        self.count: NDArray[np.int32] = np.zeros((ROWS, 0), np.int32)
+        self.columns: dict[str, Floats] = {name: np.zeros((ROWS, 0)) for name in ("high", "low", "close")}
+        self._written = np.zeros(ROWS, np.bool_)
+        self._computed: dict[Hashable, Column] = {}
+        self._asked: tuple[Ints, Where] = (self.number, self.number)  # the same columns are asked for many times
+
+    def widen(self, pairs: int) -> None:
+        """Room for this many pairs."""
+        more = pairs - len(self.number)
+        for name in _OF_PAIRS:
+            column = getattr(self, name)
+            fill = _UNSEEN if name == "number" else 0
+            setattr(self, name, np.concatenate([column, np.full(more, fill, column.dtype)]))
+        for computed in self._computed.values():
+            computed.widen(pairs)
+        there = self.count.shape[1]
+        if pairs > there:
+            # All rows are copied, and new pairs come one by one: room for some at once.
+            self._lay_out(max(pairs, there + there // 4, _FIRST_WIDTH))
+
+    def _lay_out(self, width: int) -> None:
+        """Rows this wide. Those that were never written are not touched."""
+        there, rows = self.count.shape[1], np.flatnonzero(self._written)
+        count = np.zeros((ROWS, width), np.int32)
+        count[rows, :there] = self.count[rows]
+        self.count = count
+        for name, old in self.columns.items():
+            new = self.columns[name] = np.zeros((ROWS, width))
+            new[rows] = _MISSING[name]
+            new[rows, :there] = old[rows]
+
+    # --- folding ---------------------------------------------------------------------------------
+
+    def fold(self, ticks: _Ticks) -> Marks:
+        """For which of these pairs an end has passed or a bar begins, which is then known of them."""
+        number = ticks.time // self.interval
+        over: Marks = number != self.number[ticks.cols]
+        begins: Marks = (ticks.time - 1) // self.interval != (ticks.before - 1) // self.interval
+        if over.any():
+            self._pass(ticks.rows(over), number[over])
+        if begins.any():
+            self._begin(ticks.rows(begins))
+        return over | begins
+
+    def _pass(self, ticks: _Ticks, number: Ints) -> None:
+        """The ends of all bars before `number` have passed: what was forming is over, but for the observation that
+        comes exactly at its end."""
+        cols, formed = ticks.cols, self.number[ticks.cols]
+        end = (formed + 1) * self.interval
+        # The tail between the last observation inside and the end was observed if the next came in time.
+        tail = np.where(ticks.within, end - ticks.before, 0)
+        kept = (formed != _UNSEEN) & (ticks.before > formed * self.interval) & (ticks.time != end)
+        kept &= self._seen_enough(ticks.clock + tail - self.since[cols])
+        self.total[cols] += kept
+        self._skip(cols, np.where(formed == _UNSEEN, number, formed), number)
+        self._keep(cols[kept], formed[kept], ticks.last[kept], (ticks.was[0][kept], ticks.was[1][kept]))
+        self.number[cols] = number
+        self.newest = max(self.newest, int(number.max()))
+        self._mark(cols)
+
+    def _begin(self, ticks: _Ticks) -> None:
+        """A bar begins with this observation."""
+        start = (ticks.time - 1) // self.interval * self.interval
+        self.forming_high[ticks.cols] = self.forming_low[ticks.cols] = ticks.price
+        # Observed since the start if the observation before was still valid; else from this one on.
+        head = np.maximum(start - ticks.before, 0)
+        self.since[ticks.cols] = ticks.clock + np.where(ticks.within, head, 0)
+
+    def extend(self, cols: Ints, price: Floats) -> None:
+        """The bar that is forming reaches as high and as low as these prices."""
+        where = self.stretch(cols)
+        self.forming_high[where] = np.maximum(self.forming_high[where], price)
+        self.forming_low[where] = np.minimum(self.forming_low[where], price)
+
+    def end(self, ticks: _Ticks) -> None:
+        """Close the bars of the observations that came exactly at their end."""
+        at_end = ticks.time % self.interval == 0
+        if not at_end.any():
+            return
+        ticks = ticks.rows(at_end)
+        observed = ticks.clock + np.where(ticks.within, ticks.time - ticks.before, 0) - self.since[ticks.cols]
+        ticks = ticks.rows(self._seen_enough(observed))
+        self.total[ticks.cols] += 1
+        self._keep(ticks.cols, ticks.time // self.interval - 1, ticks.price, ticks.now)
+
+    def _seen_enough(self, observed: Ints) -> Marks:
+        return np.greater_equal(10 * observed, 9 * self.interval, dtype=np.bool_)
+
+    def _skip(self, cols: Ints, first: Ints, end: Ints) -> None:
+        """There are no bars of the numbers from `first` to before `end`, so far."""
+        first = np.maximum(first, end - ROWS)
+        lengths = end - first
+        number = first
+        if (lengths != 1).any():
+            cols, number = np.repeat(cols, lengths), np.repeat(first, lengths)
+            number += np.arange(len(number)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        slots = number % ROWS
+        new = np.unique(slots[~self._written[slots]])
+        self._written[new] = True
+        where = _cells(slots, cols)
+        self.count[where] = self.total[cols]
+        for name, column in self.columns.items():
+            column[new] = column[where] = _MISSING[name]
+
+    def _keep(self, cols: Ints, number: Ints, close: Floats, volume: Volumes) -> None:
+        """What was forming is the bar of this number."""
+        where = _cells(number % ROWS, cols)
+        said = np.where(volume[1] > number * self.interval, volume[0], np.nan)
+        if "volume" not in self.columns and not np.isnan(said).all():
+            self.columns["volume"] = np.zeros(self.count.shape)
+            self.columns["volume"][self._written] = _MISSING["volume"]
+        self.count[where] = self.total[cols]
+        self.last[cols] = number
+        values = {"high": self.forming_high[cols], "low": self.forming_low[cols], "close": close, "volume": said}
+        for name, column in self.columns.items():
+            column[where] = values[name]
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def stretch(self, cols: Ints) -> Where:
+        """The same columns as a slice, if they follow one another."""
+        if cols is not self._asked[0]:
+            self._asked = (cols, stretch(cols))
+        return self._asked[1]
+
+    def read(self, key: Hashable, make: Callable[[], Column], cols: Ints) -> Floats:
+        """What is computed from the bars of these pairs. `make`: for when it is asked for the first time."""
+        column = self._computed.get(key)
+        if column is None:
+            column = self._computed[key] = make()
+            column.widen(len(self.number))
+        return column.read(self, cols)
+
+    def _mark(self, cols: Ints) -> None:
+        for key, column in list(self._computed.items()):
+            if self.newest - column.read_at > _UNREAD:
+                del self._computed[key]
+            else:
+                column.mark(cols)
+
+    def forget(self, cols: Ints) -> None:
+        """Nothing was ever seen of these pairs."""
+        self.number[cols] = _UNSEEN
+        self.total[cols] = 0
+        where = np.ix_(self._written, cols)
+        self.count[where] = 0
+        for name, rows in self.columns.items():
+            rows[where] = _MISSING[name]
+        for column in self._computed.values():
+            column.forget(cols)
+
+    def state(self) -> RingState:
+        """Everything, for a checkpoint."""
+        slots, width = np.flatnonzero(self._written), len(self.number)
+        return RingState(
+            pairs=[getattr(self, name) for name in _OF_PAIRS],
+            slots=slots,
+            count=self.count[slots, :width],
+            columns={name: column[slots, :width] for name, column in self.columns.items()},
+        )
+
+    def restore(self, state: RingState) -> None:
+        """The opposite of state(), into a fresh ring."""
+        for name, column in zip(_OF_PAIRS, state.pairs, strict=True):
+            setattr(self, name, column)
+        self.newest = int(self.number.max(initial=0))
+        self.columns = {name: np.zeros((ROWS, 0)) for name in state.columns}
+        self._lay_out(len(self.number))
+        self._written[state.slots] = True
+        self.count[state.slots] = state.count
+        for name, rows in state.columns.items():
+            self.columns[name][state.slots] = rows
+
+
+class BarsState(msgspec.Struct, frozen=True):
+    """Columns of all rings, and of the 24 h volumes that were said last."""
+
+    rings: list[RingState]
+    volume: Floats
+    volume_at: Ints
+
+
+class Bars:
+    """Rings of all intervals, from the shortest; each interval divides the next."""
+
+    def __init__(self) -> None:
+        self.rings = {interval: Ring(interval) for interval in INTERVALS.values()}
+        self._volume: Floats = np.zeros(0)
+        self._volume_at: Ints = np.zeros(0, np.int64)
+
+    def __getitem__(self, interval: int) -> Ring:
+        """The bars of an interval, in ms."""
+        return self.rings[interval]
+
+    def widen(self, pairs: int) -> None:
+        """Room for this many pairs."""
+        more = pairs - len(self._volume)
+        if more <= 0:
+            return
+        self._volume = np.concatenate([self._volume, np.full(more, np.nan)])
+        self._volume_at = np.concatenate([self._volume_at, np.zeros(more, np.int64)])
+        for ring in self.rings.values():
+            ring.widen(pairs)
+
+    def add(self, cols: Ints, instant: TickBatch, history: History) -> None:
+        """One newer observation for each of these distinct pairs. `history`: as it was before."""
+        ticks = self._ticks(cols, instant, history)
+        turned = ticks
+        for ring in self.rings.values():
+            # Where no bar of an interval begins or ends, none of a longer one does.
+            if len(turned.cols):
+                turned = turned.rows(ring.fold(turned))
+            ring.extend(cols, instant.price)
+            if len(turned.cols):
+                ring.end(turned)
+        self._volume[cols], self._volume_at[cols] = ticks.now
+
+    def _ticks(self, cols: Ints, instant: TickBatch, history: History) -> _Ticks:
+        before, was = history.time[cols], (self._volume[cols], self._volume_at[cols])
+        unsaid = np.isnan(instant.volume)
+        now = (np.where(unsaid, was[0], instant.volume), np.where(unsaid, was[1], instant.observed_at))
+        return _Ticks(
+            cols=cols,
+            time=instant.observed_at,
+            price=instant.price,
+            before=before,
+            last=history.price[cols],
+            within=instant.observed_at - before <= history.valid_for[cols],
+            clock=history.clock[cols],
+            was=was,
+            now=now,
+        )
+
+    def forget(self, cols: Ints) -> None:
+        """Nothing was ever seen of these pairs."""
+        self._volume[cols] = np.nan
+        for ring in self.rings.values():
+            ring.forget(cols)
+
+    def state(self) -> BarsState:
+        """Everything, for a checkpoint."""
+        return BarsState([ring.state() for ring in self.rings.values()], self._volume, self._volume_at)
+
+    def restore(self, state: BarsState) -> None:
+        """The opposite of state()."""
+        self._volume, self._volume_at = state.volume, state.volume_at
+        for ring, kept in zip(self.rings.values(), state.rings, strict=True):
+            ring.restore(kept)

@@ -1,0 +1,176 @@
+"""Rings of cells: for each pair its newest cells, in a ring as long as that pair needs.
+
+All rings lie in flat columns. Rings that were made together lie interleaved, slot by slot: pairs of a page tick
+together, so what they read and write lies together. A ring that has become too short is copied to a longer one,
+which costs the other pairs nothing; what is left behind is cleared away when there is too much of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from cryptowatcher.domain.ticks import Floats, Ints
+
+_FIRST_SLOTS = 32
+_LEFT_BEHIND = 1.25  # slots laid out for each slot in use, at most
+_HEADROOM = 1.5  # what is not yet laid out is never touched, and so takes no memory
+
+
+class Cells(msgspec.Struct, frozen=True, eq=False):
+    """Of each cell, flat: time, price and the pair's observed clock at its last tick; and high and low."""
+
+    time: Ints
+    price: Floats
+    clock: Ints
+    high: Floats
+    low: Floats
+
+    @staticmethod
+    def empty(slots: int) -> Cells:
+        """Room for this many cells."""
+        whole = np.zeros((2, slots), np.int64)
+        real = np.zeros((3, slots))
+        return Cells(whole[0], real[0], whole[1], real[1], real[2])
+
+    def columns(self) -> tuple[NDArray[Any], ...]:
+        """All of them, in one order."""
+        return self.time, self.price, self.clock, self.high, self.low
+
+    def first(self, count: int) -> Cells:
+        """Some of them."""
+        return Cells(
+            self.time[:count], self.price[:count], self.clock[:count], self.high[:count], self.low[:count]
+        )
+
+
+class RingsState(msgspec.Struct, frozen=True):
+    """The columns of rings."""
+
+    head: Ints
+    at: Ints
+    base: Ints
+    stride: Ints
+    slots: Ints
+    cells: Cells
+
+
+class Rings:
+    """Entries of a pair are numbered from 0 without wrapping; a ring keeps the newest.
+
+    head:  number of the newest entry, -1 where there is none
+    at:    where that lies in the columns
+    base, stride, slots: a ring of that many slots lies at base, base + stride, base + 2 stride, …
+    """
+
+    def __init__(self, most: int) -> None:
+        """`most`: no ring ever needs more slots."""
+        self.cells = Cells.empty(0)
+        self.head: Ints = np.zeros(0, np.int64)
+        self.at: Ints = np.zeros(0, np.int64)
+        self.base: Ints = np.zeros(0, np.int64)
+        self.stride: Ints = np.zeros(0, np.int64)
+        self.slots: Ints = np.zeros(0, np.int64)
+        self._most = most
+        self._used = 0
+
+    def widen(self, pairs: int) -> None:
+        """Room for this many pairs."""
+        more = pairs - len(self.head)
+        if more <= 0:
+            return
+        slots = min(_FIRST_SLOTS, self._most)
+        base = self._reserve(slots * more) + np.arange(more)
+        columns = (np.full(more, -1), base + (slots - 1) * more, base, np.full(more, more), np.full(more, slots))
+        old = self.head, self.at, self.base, self.stride, self.slots
+        self._layout(*(np.concatenate(both) for both in zip(old, columns, strict=True)))
+
+    def oldest(self, cols: Ints) -> Ints:
+        """Number of the oldest entry that is kept; 0 where there is none."""
+        oldest: Ints = np.maximum(self.head[cols] - self.slots[cols] + 1, 0)
+        return oldest
+
+    def place(self, cols: Ints, entries: Ints) -> Ints:
+        """Where these entries lie, of which some may not exist: then anywhere."""
+        stride = self.stride.take(cols)
+        place: Ints = self.at.take(cols) - (self.head.take(cols) - entries) * stride
+        wrapped = place < self.base.take(cols)
+        if wrapped.any():
+            place += wrapped * (self.slots.take(cols) * stride)
+        return place
+
+    def backwards(self, cols: Ints, most: Ints) -> Ints:
+        """Where the newest entries of each pair lie, newest first, one row for each step back; after so many steps
+        (`most`) a pair stays where it is."""
+        stride, longest = self.stride[cols], int(most.max())
+        back = np.arange(longest + 1)[:, None]
+        if int(most.min()) < longest:
+            back = np.minimum(back, most)
+        place: Ints = self.at[cols] - back * stride
+        wrapped = place < self.base[cols]
+        if wrapped.any():
+            place += wrapped * (self.slots[cols] * stride)
+        return place
+
+    def advance(self, cols: Ints) -> None:
+        """One new entry for each of these, in the place of the oldest where the ring is full."""
+        stride = self.stride[cols]
+        at, end = self.at[cols] + stride, self.base[cols] + self.slots[cols] * stride
+        self.at[cols] = np.where(at >= end, self.base[cols], at)
+        self.head[cols] += 1
+
+    def lengthen(self, cols: Ints) -> None:
+        """Twice as long rings for these pairs."""
+        for slots in np.unique(self.slots[cols]).tolist():
+            self._move(cols[self.slots[cols] == slots], min(2 * slots, self._most), self.cells)
+        if self._used > _LEFT_BEHIND * int(self.slots.sum()):
+            self._clear_up()
+
+    def forget(self, cols: Ints) -> None:
+        """Empty the rings of these pairs."""
+        self.head[cols] = -1
+
+    def state(self) -> RingsState:
+        """Everything, for a checkpoint."""
+        return RingsState(self.head, self.at, self.base, self.stride, self.slots, self.cells.first(self._used))
+
+    def restore(self, state: RingsState) -> None:
+        """The opposite of state()."""
+        self._layout(state.head, state.at, state.base, state.stride, state.slots)
+        self.cells = state.cells
+        self._used = len(state.cells.time)
+
+    def _layout(self, head: Ints, at: Ints, base: Ints, stride: Ints, slots: Ints) -> None:
+        self.head, self.at, self.base, self.stride, self.slots = head, at, base, stride, slots
+
+    def _reserve(self, slots: int) -> int:
+        """Where so many new slots begin."""
+        first = self._used
+        self._used += slots
+        if self._used > len(self.cells.time):
+            cells = Cells.empty(int(_HEADROOM * self._used))
+            for old, new in zip(self.cells.columns(), cells.columns(), strict=True):
+                new[:first] = old[:first]
+            self.cells = cells
+        return first
+
+    def _move(self, cols: Ints, slots: int, source: Cells) -> None:
+        """Copy rings that are equally long to where there is room for so many slots each."""
+        there = int(self.slots[cols[0]])
+        back = np.arange(there)[:, None]
+        old = self.backwards(cols, self.slots[cols] - 1)
+        base = self._reserve(slots * len(cols)) + np.arange(len(cols))
+        new = base + (there - 1 - back) * len(cols)
+        for of, to in zip(source.columns(), self.cells.columns(), strict=True):
+            to[new] = of[old]
+        self.base[cols], self.stride[cols], self.slots[cols] = base, len(cols), slots
+        self.at[cols] = new[0]
+
+    def _clear_up(self) -> None:
+        """Lay all rings out anew, without what was left behind."""
+        source, self.cells, self._used = self.cells, Cells.empty(int(self.slots.sum())), 0
+        for slots in np.unique(self.slots).tolist():
+            self._move(np.flatnonzero(self.slots == slots), slots, source)

@@ -1,0 +1,245 @@
+"""Judging one instant: which rules' conditions may have changed sides, and what that does to each.
+
+Each number that rules look at is computed once for all observations; the sorted constants say which rules'
+comparisons may have changed sides; those are judged together by shape; and what the truth of a condition does to a
+rule is decided by `lifecycle.advance` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.features.memory import Memory
+from cryptowatcher.domain.pairs import CANARY
+from cryptowatcher.domain.rules.book import Book, slots_in
+from cryptowatcher.domain.rules.compiled import Shape
+from cryptowatcher.domain.rules.firing import NEVER_KNOWN, LastKnown, Moment, build_alert
+from cryptowatcher.domain.rules.groups import Group
+from cryptowatcher.domain.rules.lifecycle import UNARMED, Seen, Standing, advance, record_firing
+from cryptowatcher.domain.rules.numbers import Values
+from cryptowatcher.domain.rules.tops import Top
+from cryptowatcher.domain.rules.truth import judge
+from cryptowatcher.domain.rules.watched import Watched
+from cryptowatcher.domain.ticks import Floats, Ints
+
+
+class Scene(NamedTuple):
+    """The observations that are judged: rows of columns.
+
+    gained: how much observed time each brought, ms
+    """
+
+    seq: int
+    at: int
+    cols: Ints
+    gained: Ints
+
+
+class _Touched(NamedTuple):
+    """Rules whose standing may change: a row of the scene and a slot each, every combination once. `pending`: they
+    count the time for which they hold, and look at every observation, also at one that says nothing."""
+
+    rows: Ints
+    slots: Ints
+    pending: NDArray[np.bool_]
+
+
+class Judging:
+    """Over the engine's memory, rules, numbers and groups, which it shares and does not own."""
+
+    def __init__(self, memory: Memory, book: Book, groups: Mapping[Shape, Group], tops: Mapping[int, Top]) -> None:
+        self._memory = memory
+        self._book = book
+        self._groups = groups
+        self._tops = tops
+
+    def judge(
+        self,
+        scene: Scene,
+        changed: list[Watched],
+        *,
+        everything: bool,
+        came: dict[int, set[int]] | None = None,
+    ) -> list[Alert]:
+        """Look at the rules whose standing may change, and remember the numbers. `everything`: also at those that
+        wait for an observation. `came`: column → rules that look at a pair again."""
+        numbers = Values(self._memory, scene.cols)
+        touched = self._touched(scene, changed, numbers, everything=everything, came=came or {})
+        alerts: list[Alert] = []
+        if len(touched.rows):
+            for group, members in self._by_group(touched):
+                alerts += self._judge_group(scene, group, members, numbers)
+            alerts.sort(key=lambda alert: (alert.rule, alert.pair))
+        for watched in changed:
+            watched.remember(scene.cols, numbers.of(watched.number), self._memory.history, scene.seq)
+        return alerts
+
+    def _touched(
+        self,
+        scene: Scene,
+        changed: list[Watched],
+        numbers: Values,
+        *,
+        everything: bool,
+        came: dict[int, set[int]],
+    ) -> _Touched:
+        """By what crossed a constant, what is known again after it was not, and what waits."""
+        rows: list[Ints] = []
+        slots: list[Ints] = []
+        for watched in changed:
+            values = numbers.of(watched.number)
+            for crossed in watched.move(scene.cols, values, self._book.alive):
+                rows.append(crossed.rows)
+                slots.append(crossed.slots)
+            for again in watched.known_again(scene.cols, values) if everything else ():
+                # A single comparison that is where it was when last known has not changed, if it was armed.
+                open_ = self._book.composite[again.slots] | self._book.awake[again.slots]
+                rows.append(again.rows[open_])
+                slots.append(again.slots[open_])
+        row_of = _Rows(scene.cols)
+        for group in self._groups.values():
+            if everything or group.timed:
+                for col in _gather(group.fresh, row_of, rows, slots):
+                    del group.fresh[col]
+        _gather(came, row_of, rows, slots)
+        others = sum(map(len, rows))
+        if everything:
+            _gather(self._book.pending, row_of, rows, slots)
+        return self._once(scene, np.concatenate([*rows, _NONE]), np.concatenate([*slots, _NONE]), others)
+
+    def _once(self, scene: Scene, rows: Ints, slots: Ints, others: int) -> _Touched:
+        """Every (row, slot) once, without rules that are gone and without the canary for rules on all pairs. The
+        pending come after so many others."""
+        if not len(rows):
+            return _Touched(rows, slots, np.zeros(0, np.bool_))
+        key, place = np.unique(slots * len(scene.cols) + rows, return_inverse=True)
+        pending = np.zeros(len(key), np.bool_)
+        pending[place[others:]] = True
+        slots, rows = np.divmod(key, len(scene.cols))
+        wanted = self._book.alive[slots]
+        if CANARY in self._memory.universe:
+            canary = scene.cols[rows] == self._memory.universe.column(CANARY)
+            for place in np.flatnonzero(canary & wanted).tolist():
+                wanted[place] = not self._book.rule(int(slots[place])).everywhere
+        tops = self._book.top[slots]
+        for n, top in self._tops.items():
+            wanted &= (tops != n) | top.member[scene.cols[rows]]
+        return _Touched(rows[wanted], slots[wanted], pending[wanted])
+
+    def _by_group(self, touched: _Touched) -> Iterator[tuple[Group, _Touched]]:
+        if len(self._groups) == 1:
+            (group,) = self._groups.values()
+            yield group, touched
+            return
+        groups = {group.number: group for group in self._groups.values()}
+        number = self._book.number[touched.slots]
+        order = np.argsort(number, kind="stable")
+        for mine in np.split(order, np.flatnonzero(np.diff(number[order])) + 1):
+            yield (
+                groups[int(number[mine[0]])],
+                _Touched(touched.rows[mine], touched.slots[mine], touched.pending[mine]),
+            )
+
+    def _judge_group(self, scene: Scene, group: Group, touched: _Touched, numbers: Values) -> Iterator[Alert]:
+        """The touched rules of one shape, all at once, then one by one those whose standing changes."""
+        rows, slots = touched.rows, touched.slots
+        cols = scene.cols[rows]
+        values = [numbers.of(watched.number)[rows] for watched in group.watched]
+        fire, rearm = group.constants(self._book.member[slots])
+        before = [
+            self._before(watched, cols, slots) if look.pulse else None
+            for look, watched in zip(group.shape.looks, group.watched, strict=True)
+        ]
+        truth = judge(group.shape, values, before, fire, rearm)
+        known = truth.holds | truth.fails | touched.pending
+        there = np.flatnonzero(truth.fired | (known & self._book.awake[slots]))
+        rows, slots, cols = rows[there], slots[there], cols[there]
+        memory = self._memory
+        when = memory.history.time[cols], memory.clock[cols], scene.gained[rows]
+        seen = map(Seen, *(column.tolist() for column in (*when, *(column[there] for column in truth))))
+        compared = zip(*(column[there].tolist() for column in values), strict=True)
+        for slot, col, each, numbers_there in zip(slots.tolist(), cols.tolist(), seen, compared, strict=True):
+            alert = self._observe(scene, group, slot, col, each, numbers_there)
+            if alert is not None:
+                yield alert
+
+    def _before(self, watched: Watched, cols: Ints, slots: Ints) -> Floats:
+        """What was last known of the number, as these rules know it: what was before a rule does not count."""
+        known = watched.known
+        return np.where(known.seq[cols] > self._book.start[slots], known.value[cols], np.nan)
+
+    def _observe(
+        self, scene: Scene, group: Group, slot: int, col: int, seen: Seen, values: Sequence[float]
+    ) -> Alert | None:
+        """What is known of one (rule, pair): its next standing, and the alert if it fired."""
+        rule, standing = self._book.rule(slot), self._book.standing(slot, col)
+        if rule.expires and seen.time >= rule.expires:
+            return None
+        after, met = advance(rule, standing, seen)
+        if standing == UNARMED and after != UNARMED:
+            group.arm(slot, col)
+        if met is None:
+            if after != standing:
+                self._book.stand(slot, col, after)
+            return None
+        pair, place = self._memory.universe.names[col], (rule.rule.id, col)
+        known = self._book.firing(place)
+        firing, held_back = record_firing(rule, known, pair=pair, time=seen.time)
+        self._book.fired(place, firing)
+        self._book.stand(slot, col, Standing("inside", seen.time) if held_back else after)
+        if held_back:
+            return None
+        before = [self._last_known(watched, slot, col) for watched in group.watched]
+        moment = self._moment(scene, col)
+        return build_alert(rule, pair, values, before, moment, met, last_firing=known)
+
+    def _last_known(self, watched: Watched, slot: int, col: int) -> LastKnown:
+        known = watched.known
+        if known.seq[col] <= self._book.start[slot]:
+            return NEVER_KNOWN
+        return LastKnown(float(known.value[col]), int(known.at[col]), int(known.valid_for[col]))
+
+    def _moment(self, scene: Scene, col: int) -> Moment:
+        memory = self._memory
+        return Moment(
+            seq=scene.seq,
+            at=scene.at,
+            time=int(memory.history.time[col]),
+            price=float(memory.history.price[col]),
+            source=memory.source_of(col),
+            received_at=int(memory.received_at[col]),
+        )
+
+
+_NONE = np.zeros(0, np.int64)
+
+
+class _Rows:
+    """Column → row of a scene. Made when first asked: most instants have nothing that waits."""
+
+    def __init__(self, cols: Ints) -> None:
+        self._cols = cols
+        self._row_of: dict[int, int] | None = None
+
+    def __call__(self) -> dict[int, int]:
+        if self._row_of is None:
+            self._row_of = {col: row for row, col in enumerate(self._cols.tolist())}
+        return self._row_of
+
+
+def _gather(waiting: dict[int, set[int]], row_of: _Rows, rows: list[Ints], slots: list[Ints]) -> set[int]:
+    """The rows and slots of what waits for these columns; for which of them something does."""
+    if not waiting:
+        return set()
+    there = row_of()
+    found = waiting.keys() & there.keys()
+    for col in found:
+        mine = slots_in([waiting[col]])
+        rows.append(np.full(len(mine), there[col], np.int64))
+        slots.append(mine)
+    return found

@@ -1,0 +1,210 @@
+"""Why a condition could not be read, in people's words and under its column."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Collection, Iterable
+from decimal import Decimal, InvalidOperation
+from typing import NamedTuple
+
+from cryptowatcher.errors import ConfigError
+
+_WIDEST = 96  # characters of a condition that are shown: a caret below a line that wraps points nowhere
+_LONGEST_WORD = 40
+
+EXAMPLES = "price >= 70000 · change(5m) <= -5% · rsi(14, 1h) < 30 and price > sma(200, 1d)"
+
+
+class ConditionError(ConfigError):
+    """`column` counts from 1; one more than the text has characters where something is missing at its end."""
+
+    def __init__(self, text: str, column: int, message: str, *, where: str, hint: str = "") -> None:
+        super().__init__(f"{message}\n{_pointed(text, column)}", where=where, hint=hint)
+        self.text = text
+        self.column = column
+        self.reason = message
+
+
+class Wrong(Exception):
+    """What is wrong from this character (from 0) on. It never leaves the language."""
+
+    def __init__(self, start: int, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.start = start
+        self.message = message
+        self.hint = hint
+
+
+def _pointed(text: str, column: int) -> str:
+    """The text, or the stretch of it around the column, with a caret below."""
+    place = column - 1
+    first = max(0, min(place - _WIDEST // 2, len(text) - _WIDEST))
+    shown = "".join(char if char.isprintable() else " " for char in text[first : first + _WIDEST])
+    before, after = "…" if first else "", "…" if first + _WIDEST < len(text) else ""
+    return f"    {before}{shown}{after}\n    {' ' * (place - first + len(before))}^ column {column}"
+
+
+def shorten(word: str) -> str:
+    """A word of somebody's, as it is said in a sentence."""
+    return word if len(word) <= _LONGEST_WORD else f"{word[:_LONGEST_WORD]}…"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The known name that looks like this one, or all of them."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean `{close[0]}`?" if close else f"there are: {', '.join(known)}"
+
+
+# --- what people write who do not know the language yet ---------------------------------------------
+
+
+class Mistake(NamedTuple):
+    """`instead` stands in the place of what the pattern finds: a template of its groups, or a function of it."""
+
+    pattern: re.Pattern[str]
+    message: str
+    instead: str | Callable[[re.Match[str]], str] = ""
+
+
+def _mistake(pattern: str, message: str, instead: str | Callable[[re.Match[str]], str] = "") -> Mistake:
+    return Mistake(re.compile(pattern, re.IGNORECASE), message, instead)
+
+
+def _in_full(zeros: int) -> Callable[[re.Match[str]], str]:
+    """70k → 70000."""
+
+    def write(found: re.Match[str]) -> str:
+        try:
+            return f"{Decimal(found[1].replace('_', '')).scaleb(zeros):f}"
+        except InvalidOperation:  # two decimal points, say
+            return found[0]
+
+    return write
+
+
+_NEVER_EQUAL = "numbers are compared with <, <=, > or >=: two prices are hardly ever exactly equal"
+
+MISTAKES = (
+    _mistake(r"=>|≥", "this is written >=", ">="),
+    _mistake(r"=<|≤", "this is written <=", "<="),
+    _mistake(r"!==?|<>|≠|is\s+not\b", f"{_NEVER_EQUAL}, so they are unequal almost always"),
+    _mistake(r"=+|\bis\b(?!\s+(?:above|below|over|under|greater|less|more|at))|\bequals?\b", _NEVER_EQUAL, ">="),
+    _mistake(r"&+", "this is written `and`", " and "),
+    _mistake(r"\|+", "this is written `or`", " or "),
+    _mistake(r"!", "this is written `not`", "not "),
+    _mistake(r"\bbut\b", "this is written `and`", "and"),
+    _mistake(
+        r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?!\d)", "a number has no commas", lambda found: found[0].replace(",", "")
+    ),
+    _mistake(r"(?<![\w.,])(\d+),(\d+)", "a number has a decimal point, not a comma", r"\1.\2"),
+    _mistake(r"(?<![\w.])([\d_.]+)\s*k\b", "thousands are written out", _in_full(3)),
+    _mistake(r"(?<![\w.])([\d_.]+)\s*(?:mio|million)\b", "millions are written out", _in_full(6)),
+    _mistake(r"(?<![\w.])([\d_.]+)\s*(?:bn?|billion)\b", "billions are written out", _in_full(9)),
+    _mistake(r"(?<![\w.])(\d[\d_.]*)\s*(?:percent|pct|prozent)\b", "this is written %", r"\1%"),
+    _mistake(r"(?<![\w.])(\d+)\s*(?:minutes?|mins?)\b", "a duration is written 5m", r"\1m"),
+    _mistake(
+        r"(?<![\w.])(\d+)\s*(?:hours?|hrs?)\b|(?<![\w.])(?-i:(\d+)H)\b", "a duration is written 1h", r"\1\2h"
+    ),
+    _mistake(r"(?<![\w.])(\d+)\s*(?:days?)\b|(?<![\w.])(?-i:(\d+)D)\b", "a duration is written 1d", r"\1\2d"),
+    _mistake(r"(?<![\w.])(\d+)\s+(ms|s|m|h|d|w)\b", "a number and its unit stand together", r"\1\2"),
+    _mistake(r"^\s*(?:if|when|alert)\s*", "a condition begins with what is compared", ""),
+    _mistake(r"[$€£¥₿]", "a number stands without a currency: it is in the pair's own", ""),
+    _mistake(r"(?<=\d)\s*(?:usdt?|eur|btc)\b", "a number stands without a currency: it is in the pair's own", ""),
+    _mistake(r"\bcross(?:es|ed|ing)?\s+(?:over|up(?:wards)?)\b", "say which way it crosses", "crosses above"),
+    _mistake(r"\bcross(?:es|ed|ing)?\s+(?:under|down(?:wards)?)\b", "say which way it crosses", "crosses below"),
+    _mistake(r"\bcross(?:ed|ing|ed|)\s+(above|below)\b", "this is written `crosses`", r"crosses \1"),
+    _mistake(r"\bcross(?:es|ed|ing)?\b(?!\s+(?:above|below))", "say which way it crosses", "crosses above"),
+    _mistake(
+        r"(?<!crosses)(?:\bis|\bgoes|\brises|\bgets)?\s+(?:above|over|(?:greater|more|higher)\s+than|exceeds)\b",
+        "this is written > or `crosses above`",
+        " >",
+    ),
+    _mistake(
+        r"(?<!crosses)(?:\bis|\bgoes|\bfalls|\bdrops|\bgets)?\s+(?:below|under|(?:less|lower|smaller)\s+than)\b",
+        "this is written < or `crosses below`",
+        " <",
+    ),
+    _mistake(r"\bat\s+least\b", "this is written >=", ">="),
+    _mistake(r"\bat\s+most\b", "this is written <=", "<="),
+    _mistake(r"\bbetween\b", "a range is two comparisons: price >= 1 and price <= 2"),
+    _mistake(r"\*\*|\^", "there are no powers; + - * / there are"),
+    _mistake(r"[‐‑‒–—−]", "this is written -", "-"),
+    _mistake(r"[×·⋅]", "this is written *", "*"),
+    _mistake(r"[÷:]", "this is written /", "/"),
+    _mistake(r"[\[{]", "brackets are round: ( )", "("),
+    _mistake(r"[\]}]", "brackets are round: ( )", ")"),
+    _mistake(r"[\"'`“”‘’]", "there are no quotation marks", ""),
+    _mistake(r";", "several conditions are joined by `and` or `or`", " and "),
+)
+
+
+def explain(text: str, place: int, expected: Collection[str], *, reads: Callable[[str], bool]) -> Wrong:
+    """Why reading stopped at this character, where the grammar would have taken one of these terminals.
+
+    `reads`: whether a text is a condition.
+    """
+    for mistake in MISTAKES:
+        for found in mistake.pattern.finditer(text):
+            if found.start() <= place <= found.end() and found.end() > found.start():
+                return _corrected(text, mistake, found, reads)
+    unclosed = _unclosed(text)
+    if place >= len(text) and "RPAR" in expected and unclosed is not None:
+        return Wrong(unclosed, "this bracket is never closed")
+    if text[place : place + 1] == ")" and "RPAR" not in expected and "NAME" not in expected and unclosed is None:
+        return Wrong(place, "there is no open bracket for this one")
+    return Wrong(place, *_missing(text, place, expected))
+
+
+def _corrected(text: str, mistake: Mistake, found: re.Match[str], reads: Callable[[str], bool]) -> Wrong:
+    instead = found.expand(mistake.instead) if isinstance(mistake.instead, str) else mistake.instead(found)
+    here = f"{text[: found.start()]}{instead}{text[found.end() :]}"
+    everywhere = mistake.pattern.sub(mistake.instead, text)
+    right = [" ".join(fixed.split()) for fixed in (here, everywhere) if reads(fixed)]
+    hint = f"write {right[0]}" if right else ""
+    blanks = len(found[0]) - len(found[0].lstrip())
+    return Wrong(found.start() + blanks, mistake.message, hint)
+
+
+def _unclosed(text: str) -> int | None:
+    """The place of the last bracket that is open at the end of the text."""
+    opened: list[int] = []
+    for place, char in enumerate(text):
+        if char == "(":
+            opened.append(place)
+        elif char == ")" and opened:
+            opened.pop()
+    return opened[-1] if opened else None
+
+
+def _missing(text: str, place: int, expected: Collection[str]) -> tuple[str, str]:
+    """What should stand at a place, and a hint."""
+    found = _shown(text, place)
+    if "PAIR" in expected:
+        return (
+            f"an argument is missing here{found}",
+            "arguments are numbers, durations like 5m, pairs, or features",
+        )
+    if "NAME" in expected:
+        if not text.strip():
+            return "a condition is missing", EXAMPLES
+        if "_NOT" in expected:
+            return f"a comparison is expected here{found}", EXAMPLES
+        return f"a number or a feature is expected here{found}", EXAMPLES
+    if "_AND" in expected:
+        if re.match(r"[<>]|crosses\b", text[place:], re.IGNORECASE):
+            return "only two sides can be compared at once", "write a < b and b < c for a < b < c"
+        return f"`and`, `or` or the end is expected here{found}", ""
+    if "OPERATOR" in expected:
+        what = "this must be compared with something" if place >= len(text) else "a comparison is expected here"
+        return f"{what}{found}: <, <=, >, >=, `crosses above` or `crosses below`", EXAMPLES
+    if "COMMA" in expected:
+        return f"a comma or ) is expected here{found}", "an argument is one number, duration, pair or feature"
+    return f"this is not expected here{found}", EXAMPLES
+
+
+def _shown(text: str, place: int) -> str:
+    """`, not “word”`, for what stands at a place."""
+    word = re.match(r"\w+|\S", text[place:])
+    return f", not {shorten(word[0])!r}" if word and word[0].isprintable() else ""

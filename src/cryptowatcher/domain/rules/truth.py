@@ -1,0 +1,68 @@
+"""What is known of a condition, element by element: the axis may be rules, pairs or time.
+
+Each value makes an atom known true, known false, or neither (unknown). `and` is known false where one part is,
+`or` known true where one part is; else unknown stays unknown: nothing is guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryptowatcher.domain.rules.compiled import Each, Formula, Shape
+from cryptowatcher.domain.ticks import Floats
+
+Bools = NDArray[np.bool_]
+Constants = Sequence[Floats | float]
+"""For each atom of a shape one constant, or one an element."""
+
+
+class Truth(NamedTuple):
+    """fired: known to hold, crossings just now · holds, fails: known to (crossings count while on their side)
+    · back: known to fail even with every constant a band further back"""
+
+    fired: Bools
+    holds: Bools
+    fails: Bools
+    back: Bools
+
+
+def judge(
+    shape: Shape, values: Sequence[Floats], before: Sequence[Floats | None], fire: Constants, rearm: Constants
+) -> Truth:
+    """The truth of a shape's rules, by the values of its numbers now and, where `crosses` asks, last known."""
+    true: list[Bools] = []
+    false: list[Bools] = []
+    pulse: list[Bools] = []
+    back: list[Bools] = []
+    with np.errstate(invalid="ignore"):
+        for look, value, last, at, again in zip(shape.looks, values, before, fire, rearm, strict=True):
+            over, under = value >= at, value < at
+            true.append(over if look.rises else under)
+            false.append(under if look.rises else over)
+            back.append(value < again if look.rises else value >= again)
+            if look.pulse:
+                assert last is not None, "a crossing is judged by what was before"
+                pulse.append(true[-1] & (last < at if look.rises else last >= at))
+            else:
+                pulse.append(true[-1])
+    return Truth(
+        fired=_known(shape.formula, pulse, true=True),
+        holds=_known(shape.formula, true, true=True),
+        fails=_known(shape.formula, false, true=False),
+        back=_known(shape.formula, back, true=False),
+    )
+
+
+def _known(formula: Formula, atoms: Sequence[Bools], *, true: bool) -> Bools:
+    """Where the formula is known to be true (or false), by where its atoms are."""
+    if isinstance(formula, int):
+        return atoms[formula]
+    join: Callable[[Bools, Bools], Bools] = np.logical_and if isinstance(formula, Each) == true else np.logical_or
+    first, *others = (_known(part, atoms, true=true) for part in formula.parts)
+    for other in others:
+        first = join(first, other)
+    return first

@@ -1,0 +1,151 @@
+"""What a number is of: to compare a share with a price is a slip of the pen, and is said to be one."""
+
+from __future__ import annotations
+
+import operator
+from typing import Final, Literal
+
+from cryptowatcher.domain.rules.mistakes import Wrong
+from cryptowatcher.domain.rules.tree import (
+    Apply,
+    Arithmetic,
+    Call,
+    Expression,
+    FunctionOfNumbers,
+    Functions,
+    Negative,
+    Number,
+    Operator,
+    show,
+)
+
+_DO: Final = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv}
+
+Kind = Literal["price", "money", "fraction", "number", "time", "plain", "percent", "duration", ""]
+"""The unit of a feature; what a constant was written as; "" where arithmetic makes it anybody's guess."""
+
+_CONSTANTS: Final = ("plain", "percent", "duration")
+_SUITS: Final = {"price": "plain", "money": "plain", "number": "plain", "fraction": "percent", "time": "duration"}
+_WORDS: Final = {
+    "price": "a price",
+    "money": "an amount of money",
+    "number": "a number",
+    "fraction": "a share",
+    "time": "a time",
+    "plain": "a number",
+    "percent": "a percentage",
+    "duration": "a duration",
+}
+
+
+def constant(node: object) -> float | None:
+    """The value of an expression that looks at no feature."""
+    match node:
+        case Number():
+            return node.value
+        case Negative():
+            value = constant(node.of)
+            return None if value is None else -value
+        case Arithmetic():
+            left, right = constant(node.left), constant(node.right)
+            if left is None or right is None:
+                return None
+            return float(_DO[node.op](left, right))
+        case Apply():
+            values = [constant(arg) for arg in node.args]
+            known = [value for value in values if value is not None]
+            return _applied(node.name, known) if len(known) == len(values) else None
+        case _:
+            return None
+
+
+def _applied(name: FunctionOfNumbers, values: list[float]) -> float:
+    if name == "abs":
+        return abs(values[0])
+    return min(values) if name == "min" else max(values)
+
+
+def kind_of(node: Expression, functions: Functions) -> Kind:
+    """What an expression is of."""
+    match node:
+        case Number():
+            if node.value == 0:
+                return ""  # nought is nought in any unit
+            return "percent" if node.percent else "duration" if node.duration else "plain"
+        case Call():
+            return _kind_of_call(node, functions)
+        case Negative():
+            return kind_of(node.of, functions)
+        case Apply():
+            return _common({kind_of(arg, functions) for arg in node.args})
+        case Arithmetic():
+            left, right = kind_of(node.left, functions), kind_of(node.right, functions)
+            return _scaled(node.op, left, right) if node.op in "*/" else _common({left, right})
+
+
+def _kind_of_call(call: Call, functions: Functions) -> Kind:
+    """An average is of what it is an average of."""
+    inner = [arg for arg in call.args if isinstance(arg, Call)]
+    return _kind_of_call(inner[0], functions) if inner else functions[call.name].unit
+
+
+def _common(kinds: set[Kind]) -> Kind:
+    return kinds.pop() if len(kinds) == 1 else ""
+
+
+def _scaled(op: str, left: Kind, right: Kind) -> Kind:
+    """Three times a price, a twentieth of it, or 95 % of it, is a price."""
+    if right in ("plain", "percent"):
+        return left
+    if op == "*" and left in ("plain", "percent"):
+        return right
+    return ""
+
+
+def check_sum(op: str, left: Expression, right: Expression, *, at: tuple[int, int], functions: Functions) -> None:
+    """Wrong for `price + 5%`: that would be 0.05 more. `at`: where the sides begin."""
+    kinds = kind_of(left, functions), kind_of(right, functions)
+    if set(kinds) in ({"price", "percent"}, {"money", "percent"}):
+        hint = (
+            "write price * 105% for five percent more" if op == "+" else "write price * 95% for five percent less"
+        )
+        raise Wrong(at[kinds.index("percent")], "a percentage cannot be added to a price or an amount", hint)
+
+
+def check_comparison(
+    op: Operator, left: Expression, right: Expression, *, at: tuple[int, int], functions: Functions
+) -> None:
+    """Wrong where the two sides cannot be meant to be compared. `at`: where they begin."""
+    values = constant(left), constant(right)
+    if None not in values:
+        raise Wrong(
+            at[0], "both sides are constants: this is always so, or never", "compare a feature, like price"
+        )
+    kinds = kind_of(left, functions), kind_of(right, functions)
+    for one, other in ((0, 1), (1, 0)):
+        value = values[other]
+        suits = _SUITS.get(kinds[one])
+        if suits and value is not None and kinds[other] in _CONSTANTS and kinds[other] != suits:
+            feature = show((left, right)[one], functions)
+            message = f"`{feature}` is compared with {_WORDS[suits]}, not with {_WORDS[kinds[other]]}"
+            raise Wrong(at[other], message, _instead(kinds[one], kinds[other], value))
+    if set(kinds) in _NEVER_COMPARED:
+        raise Wrong(at[1], f"{_WORDS[kinds[0]]} cannot be compared with {_WORDS[kinds[1]]}")
+
+
+_NEVER_COMPARED: Final = tuple(
+    {one, other} for one in ("fraction", "time") for other in _SUITS if one != other and other != "number"
+)
+
+
+def _instead(feature: Kind, written: Kind, value: float) -> str:
+    """How the constant should have been written."""
+    if feature == "fraction" and written == "plain":
+        return f"write {Number(value / 100 if abs(value) >= 1 else value, percent=True)}"
+    if feature == "time":
+        return "write a duration: 5m, 1h, …"
+    if written == "percent" and feature == "number":
+        return f"write {Number(value * 100)}"
+    if written == "percent":
+        return "for a move by so much, write change(24h) >= 5% or change(24h) <= -5%"
+    return "a duration stands in the brackets of a feature: change(5m)"

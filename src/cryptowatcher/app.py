@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib import metadata
 from random import Random
+from types import MappingProxyType
 
 import msgspec
 import structlog
@@ -181,18 +182,34 @@ async def _journal_when_there(
 
 
 async def sync_rules(
-    store: Store, journal: Journal, rules: Sequence[RuleSpec], clock: Clock, *, owner: str = LOCAL_OWNER
+    store: Store,
+    journal: Journal,
+    rules: Sequence[RuleSpec],
+    clock: Clock,
+    *,
+    lists: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    owner: str = LOCAL_OWNER,
 ) -> None:
-    """Make an owner's configured rules those of the configuration: changed ones change, absent ones go."""
+    """Make an owner's configured rules and lists of pairs those of the configuration: changed ones change, absent
+    ones go. A list that other rules are on stays, and is the owner's from then on."""
     head = await journal.head()
 
     def save(tx: Tx) -> None:
+        for name, pairs in lists.items():
+            tx.save_watchlist(owner, name, pairs, head=head, now=clock.now(), origin="config")
         wanted = {rule.name for rule in rules}
         for rule in tx.rules(owner):
             if rule.origin == "config" and rule.spec.name not in wanted:
                 tx.remove_rule(owner, rule.id, head=head, now=clock.now(), origin="config")
         for spec in rules:
             tx.save_rule(owner, spec, head=head, now=clock.now(), origin="config")
+        for each in tx.watchlists(owner):
+            if each.origin != "config" or each.name in lists:
+                continue
+            if tx.rules_on(owner, each.name):
+                tx.save_watchlist(owner, each.name, each.pairs, head=head, now=clock.now())
+            else:
+                tx.remove_watchlist(owner, each.name)
 
     await store.run(save)
 
@@ -230,7 +247,7 @@ async def open_pipeline(config: Config, *, loop_lag: Callable[[], float]) -> Asy
         policies = {name_of(settings): settings.policy() for settings in config.channels}
         sources = [await enter(source.open(mine)) for source in config.sources]
         traces = await enter(open_traces(config.traces, version=metadata.version("cryptowatcher")))
-        await sync_rules(store, journal, config.rules, mine.clock)
+        await sync_rules(store, journal, config.rules, mine.clock, lists=config.watchlists)
         await sync_defaults(store, journal, config.default_rules.rules, mine.clock)
         await sync_rules(store, journal, config.canary.rules, mine.clock, owner=SYSTEM_OWNER)
         if config.canary.enabled:

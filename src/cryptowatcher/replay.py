@@ -10,8 +10,9 @@ text like `5m`) says that there are candles of several lengths, the shortest one
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -26,6 +27,7 @@ from cryptowatcher.domain.rules.check import check_spec
 from cryptowatcher.domain.rules.language import parse
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, Rule, RuleSpec, rule_id
 from cryptowatcher.domain.rules.series import journal_times, run_series
+from cryptowatcher.domain.rules.watchlists import members_of, pairs_of
 from cryptowatcher.domain.texts import show_time
 from cryptowatcher.domain.ticks import Floats, Ints, TickBatch
 from cryptowatcher.errors import ConfigError
@@ -72,14 +74,16 @@ def replay(
     files: Sequence[Path],
     rules: Sequence[RuleSpec],
     *,
+    lists: Mapping[str, Sequence[str]] = MappingProxyType({}),
     progress: Callable[[int, int], None] | None = None,
     pair: str | None = None,
 ) -> ReplayResult:
     """Run these rules over these files. Raises ConfigError for a rule or a file that cannot be used.
 
+    lists: pairs by name, for rules that are on `list(name)`
     pair: what the pair of files without a column for it is called
     """
-    wanted = rules_of(rules)
+    wanted = rules_of(rules, lists)
     recorded = read_recorded(files, pair=pair)
     batch = recorded.batch
     idle = _idle(wanted, batch.pairs)
@@ -105,7 +109,7 @@ def _idle(rules: Sequence[Rule], pairs: tuple[str, ...]) -> tuple[str, ...]:
     """A sentence for each rule that names none of the pairs. ConfigError when all are such: that nothing fired
     would say nothing about them."""
     there = ", ".join(pairs[:5]) + (f" and {len(pairs) - 5} more" if len(pairs) > 5 else "")
-    idle = [rule for rule in rules if rule.spec.pairs != (ALL,) and not set(rule.spec.pairs) & set(pairs)]
+    idle = [rule for rule in rules if rule.spec.pairs != (ALL,) and not set(pairs_of(rule)) & set(pairs)]
     said = tuple(f"rule {rule.spec.name!r} names none of the pairs: {there}" for rule in idle)
     if rules and len(idle) == len(rules):
         raise ConfigError(
@@ -114,12 +118,18 @@ def _idle(rules: Sequence[Rule], pairs: tuple[str, ...]) -> tuple[str, ...]:
     return said
 
 
-def rules_of(specs: Iterable[RuleSpec]) -> list[Rule]:
+def rules_of(specs: Iterable[RuleSpec], lists: Mapping[str, Sequence[str]] = MappingProxyType({})) -> list[Rule]:
     """The first version of these rules. ConfigError for one that is wrong, and for two of the same name."""
     rules: dict[str, Rule] = {}
     for spec in specs:
         check_spec(spec)
-        rule = Rule(id=rule_id(LOCAL_OWNER, spec.name), owner=LOCAL_OWNER, version=1, spec=spec)
+        rule = Rule(
+            id=rule_id(LOCAL_OWNER, spec.name),
+            owner=LOCAL_OWNER,
+            version=1,
+            spec=spec,
+            members=members_of(spec, lists),
+        )
         if rule.id in rules:
             raise ConfigError(f"two rules are named {spec.name!r}", where="name")
         rules[rule.id] = rule

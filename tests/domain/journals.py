@@ -22,6 +22,8 @@ EXAMPLES = int(os.environ.get("EXAMPLES", "1"))
 """How many times more random journals than in a usual run."""
 
 PAIRS = ("a/usd", "b/usd", "c/bitcoin", "d/usd")
+MINE = "list(mine)"
+MINE_AT_FIRST = ("a/usd", "d/usd")
 BEGIN = 1_722_816_000_000  # a midnight
 MINUTE = 60_000
 SCALES = (1.0, 1.0, 1.0, 1e-14, 1e6, 0.07)
@@ -72,7 +74,7 @@ def _spec(random: Random, name: str, setting: Setting) -> RuleSpec:
     when = condition(random, setting)
     return RuleSpec(
         name=name,
-        pairs=random.choice((("all",), ("a/usd",), ("a/usd", "b/usd"), ("c/bitcoin",))),
+        pairs=random.choice((("all",), ("a/usd",), ("a/usd", "b/usd"), ("c/bitcoin",), (MINE,), (MINE,))),
         when=when,
         for_="0s" if "age" in when else random.choice(("0s", "0s", "0s", "1m", "5m")),
         rearm=random.choice(("0%", "0.1%", "0.1%", "1%", "5%")),
@@ -122,6 +124,7 @@ class _Rules:
         self._random = random
         self._setting = setting
         self._now: dict[str, Rule | None] = {}
+        self._mine: tuple[str, ...] = MINE_AT_FIRST
 
     def change(self, name: str, *, head: int, at: int) -> None:
         """One change of the rule of this name, saved at this head."""
@@ -129,7 +132,18 @@ class _Rules:
         spec = _edit(self._random, None if old is None else old.spec, name, self._setting)
         rule = None
         if spec is not None:
-            rule = Rule(id=f"id-{name}", owner="me", version=next_version(old, spec), spec=spec)
+            members = self._mine if spec.pairs == (MINE,) else ()
+            rule = Rule(id=f"id-{name}", owner="me", version=next_version(old, spec), spec=spec, members=members)
+        self._save(name, rule, head=head, at=at)
+
+    def change_list(self, *, head: int, at: int) -> None:
+        """Other pairs on the list, which is a change of each rule on it."""
+        self._mine = tuple(self._random.sample((*PAIRS, "unseen/usd"), self._random.randint(0, len(PAIRS))))
+        for name, rule in [*self._now.items()]:
+            if rule is not None and rule.spec.pairs == (MINE,):
+                self._save(name, msgspec.structs.replace(rule, members=self._mine), head=head, at=at)
+
+    def _save(self, name: str, rule: Rule | None, *, head: int, at: int) -> None:
         self._now[name] = rule
         number = len(self.changes) + 1
         self.changes.append(
@@ -191,6 +205,8 @@ def journey(random: Random, *, records: int, rules: int, most_instants: int, age
         found.append(Record(seq=seq, at=at, writer="w", number=seq, body=_body(random, batch, newest=newest)))
         newest = max(newest, int(batch.observed_at.max()))
         while random.random() < 0.3:
+            if random.random() < 0.2:
+                changing.change_list(head=seq, at=at)
             changing.change(random.choice(names), head=seq, at=at)
     return Journey(tuple(found), tuple(changing.changes))
 

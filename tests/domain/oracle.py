@@ -76,6 +76,11 @@ class Oracle:
         mine = {pair: place for (rule, pair), place in self.places.items() if rule == change.rule_id}
         same = old is not None and new is not None and old.version == new.version
         goes_on = same and old is not None and new is not None and old.spec.paused == new.spec.paused
+        left = set(_pairs(old)) - set(_pairs(new)) if same and old is not None and new is not None else set()
+        mine = {pair: place for pair, place in mine.items() if pair not in left}
+        self.known = {
+            key: known for key, known in self.known.items() if key[0] != change.rule_id or key[1] not in left
+        }
         if not goes_on:
             mine = {pair: place for pair, place in mine.items() if same and place.state == "done"}
             self.known = {key: known for key, known in self.known.items() if key[0] != change.rule_id}
@@ -91,11 +96,12 @@ class Oracle:
         self.rules[new.id] = new
         if new.spec.paused:
             return
-        for pair in new.spec.pairs:
+        for pair in _pairs(new):
             if pair != "all":
                 self._meet(pair)
         for pair in self.world.seen:
-            if _covers(new, pair) and not goes_on:
+            goes_on_there = goes_on and old is not None and _covers(old, pair)
+            if _covers(new, pair) and not goes_on_there:
                 self.places.setdefault((new.id, pair), Place("unarmed"))
             elif _covers(new, pair) and old is not None and old.spec.expires != new.spec.expires:
                 self._renew(old, pair)
@@ -321,8 +327,12 @@ class Oracle:
         ]
 
 
+def _pairs(rule: Rule) -> tuple[str, ...]:
+    return rule.members if rule.spec.pairs == ("list(mine)",) else rule.spec.pairs
+
+
 def _covers(rule: Rule, pair: str) -> bool:
-    return rule.spec.pairs == ("all",) or pair in rule.spec.pairs
+    return rule.spec.pairs == ("all",) or pair in _pairs(rule)
 
 
 def _is_over(rule: Rule, time: int) -> bool:

@@ -15,7 +15,7 @@ from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.records import Record
 from cryptowatcher.domain.rules.model import Firing, Lifecycle
 from cryptowatcher.domain.watcher import Effects, Watcher
-from tests.domain.journals import EXAMPLES, Journey, examples, journey, journeys
+from tests.domain.journals import EXAMPLES, MINE, MINE_AT_FIRST, Journey, examples, journey, journeys
 from tests.domain.oracle import Oracle
 
 Key = tuple[str, str]
@@ -121,6 +121,8 @@ def test_the_random_journals_make_rules_fire_in_every_way() -> None:
     for seed in range(25):
         watcher = Watcher(candles=False)
         made = journey(Random(seed), records=30, rules=12, most_instants=3)
+        rules = [change.rule for change in made.changes if change.rule is not None]
+        listed = {(rule.id, rule.version) for rule in rules if rule.spec.pairs == (MINE,)}
         for change in made.changes:
             watcher.take_up(change, change.head)
         for record in made.records:
@@ -128,12 +130,15 @@ def test_the_random_journals_make_rules_fire_in_every_way() -> None:
             effects = watcher.effects()
             for alert in effects.alerts:
                 found.update(ways_of(alert))
+                on_mine = (alert.rule, alert.version) in listed
+                found["of a pair that came onto the list"] += on_mine and alert.pair not in MINE_AT_FIRST
             found["suppressed"] += sum(firing.suppressed > 0 for firing in effects.firings)
             found.update(row.state for row in effects.lifecycle)
     kinds = [f"{kind} {number}" for kind in ("edge", "gap", "already") for number in ("one", "several")]
     words = ("and", "or", "not", "crosses", "price", "change", "high", "drawdown", "ratio", "market_cap", "age")
     states = ("suppressed", "unarmed", "inside", "done", "pending")
-    wanted = (*kinds, *words, *states, "after some were held back", "with a part unknown")
+    others = ("after some were held back", "with a part unknown", "of a pair that came onto the list")
+    wanted = (*kinds, *words, *states, *others)
     assert all(found[way] >= 3 for way in wanted), found
 
 

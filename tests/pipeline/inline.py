@@ -11,7 +11,9 @@ from cryptowatcher.adapters.journals.sqlite import open_sqlite_journal
 from cryptowatcher.adapters.runner import Inline
 from cryptowatcher.adapters.stores.sqlite import open_sqlite_store
 from cryptowatcher.domain.records import Body, Draft, Record
-from cryptowatcher.ports import Clock, Journal, Store
+from cryptowatcher.domain.rules.model import RuleChange
+from cryptowatcher.domain.rules.watchlists import list_of
+from cryptowatcher.ports import Clock, Journal, Store, Tx
 
 Hook = Callable[[], Awaitable[None]]
 
@@ -125,6 +127,18 @@ async def all_records(journal: Journal, after: int = 0) -> list[Record]:
     while more := await journal.read(found[-1].seq if found else after):
         found += more
     return found
+
+
+def save_change(tx: Tx, owner: str, change: RuleChange, *, head: int) -> None:
+    """A change of a random journey, by its rule's owner. Other pairs on a list are a change of all rules on it."""
+    rule, at = change.rule, change.saved_at
+    if rule is None:
+        tx.remove_rule(owner, change.rule_id.removeprefix("id-"), head=head, now=at)
+        return
+    name = list_of(rule.spec)
+    if name is not None:
+        tx.save_watchlist(owner, name, rule.members, head=head, now=at)
+    tx.save_rule(owner, rule.spec, head=head, now=at)
 
 
 async def put(journal: Journal, *bodies: Body, writer: str = "w") -> int:

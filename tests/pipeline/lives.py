@@ -21,7 +21,7 @@ from cryptowatcher.errors import Unavailable
 from cryptowatcher.pipeline.watch import Watch
 from cryptowatcher.ports import Fenced, Journal, Store, Tx
 from tests.domain.journals import PAIRS, Journey
-from tests.pipeline.inline import Around, Hands, Reading, all_records, opened
+from tests.pipeline.inline import Around, Hands, Reading, all_records, opened, save_change
 
 OWNER = "me"
 CHANNELS = ("first", "second")
@@ -177,10 +177,7 @@ class Process:
         known = max(bounds, default=0)
 
         def save(tx: Tx) -> tuple[list[RuleChange], int]:
-            if change.rule is None:
-                tx.remove_rule(OWNER, change.rule_id.removeprefix("id-"), head=head, now=change.saved_at)
-            else:
-                tx.save_rule(OWNER, change.rule.spec, head=head, now=change.saved_at)
+            save_change(tx, OWNER, change, head=head)
             cursor = tx.cursor()
             return tx.rule_changes(known), 0 if cursor is None else cursor.seq
 

@@ -21,7 +21,7 @@ from cryptowatcher.recall import Recalled, recall
 from cryptowatcher.testing import virtual_time
 from tests.domain.journals import Journey, examples, journeys
 from tests.pipeline.desk import Desk, at_a_desk, to_the_head
-from tests.pipeline.inline import Around, Hands, Reading, all_records, nothing, opened, put
+from tests.pipeline.inline import Around, Hands, Reading, all_records, nothing, opened, put, save_change
 from tests.pipeline.lives import CHANNELS, OWNER
 
 IN_MEMORY = Path("/dev/shm")
@@ -83,13 +83,7 @@ async def follow(journey: Journey, random: Random, folder: Path) -> None:
 
 
 async def save(store: Store, change: RuleChange, *, head: int) -> None:
-    rule = change.rule
-    at = change.saved_at
-    if rule is None:
-        gone = change.rule_id.removeprefix("id-")
-        await store.run(lambda tx: tx.remove_rule(OWNER, gone, head=head, now=at))
-    else:
-        await store.run(lambda tx: tx.save_rule(OWNER, rule.spec, head=head, now=at))
+    await store.run(lambda tx: save_change(tx, OWNER, change, head=head))
 
 
 async def newest_checkpoint(journal: Journal, store: Store) -> int:

@@ -7,6 +7,7 @@ import contextlib
 import sys
 import tempfile
 from collections import deque
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -28,7 +29,7 @@ from cryptowatcher.ports import Journal, Store, Tx
 from cryptowatcher.testing.fake_coingecko import FakeCoinGecko
 from cryptowatcher.testing.receiver import WebhookReceiver
 from tests.domain.journals import Journey, examples, journey, journeys
-from tests.pipeline.inline import Hands, opened
+from tests.pipeline.inline import Hands, opened, save_change
 from tests.pipeline.lives import CHANNELS, OWNER, Outcome, kept, straight
 from tests.program.test_run import free_port, running, shows, with_world
 
@@ -89,14 +90,7 @@ class Life:
         if not self._changes:
             return
         change, head = self._changes.popleft(), await self._journal.head()
-
-        def save(tx: Tx) -> None:
-            if change.rule is None:
-                tx.remove_rule(OWNER, change.rule_id.removeprefix("id-"), head=head, now=change.saved_at)
-            else:
-                tx.save_rule(OWNER, change.rule.spec, head=head, now=change.saved_at)
-
-        await self._store.run(save)
+        await self._store.run(lambda tx: save_change(tx, OWNER, change, head=head))
 
     async def _advance(self) -> None:
         while await self._watch.advance():
@@ -167,9 +161,7 @@ def test_backups_under_write_load_are_what_the_journal_says(tmp_path: Path) -> N
 
     async def saved(store: Store) -> None:
         for change in story.changes[:6]:
-            assert change.rule is not None
-            spec = change.rule.spec
-            await store.run(lambda tx, spec=spec: tx.save_rule(OWNER, spec, head=0, now=0))  # type: ignore[misc]  # mypy: lambda default
+            await store.run(partial(save_change, owner=OWNER, change=change, head=0))
 
     async def main() -> list[Backup]:
         data, clock = tmp_path / "data", Hands(story.records[0].at)

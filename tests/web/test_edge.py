@@ -43,6 +43,9 @@ ROUTES = {
     ("DELETE", "/api/v1/rules/{rule:str}"): ("/api/v1/rules/{id}", 204),
     ("POST", "/api/v1/rules/{rule:str}/pause"): ("/api/v1/rules/{id}/pause", 200),
     ("POST", "/api/v1/rules/{rule:str}/resume"): ("/api/v1/rules/{id}/resume", 200),
+    ("GET", "/api/v1/watchlists"): ("/api/v1/watchlists", 200),
+    ("PUT", "/api/v1/watchlists/{name:str}"): ("/api/v1/watchlists/mine", 200),
+    ("DELETE", "/api/v1/watchlists/{name:str}"): ("/api/v1/watchlists/mine", 204),
     ("POST", "/api/v1/rules/preview"): ("/api/v1/rules/preview", 200),
     ("GET", "/api/v1/rules/{rule:str}/preview"): ("/api/v1/rules/{id}/preview?pair=bitcoin/usd", 200),
     ("GET", "/api/v1/rules/{rule:str}/score"): ("/api/v1/rules/{id}/score", 200),
@@ -84,8 +87,14 @@ def test_every_route_answers_as_the_table_says_with_safe_headers(tmp_path: Path)
         async with world(tmp_path) as here, here.client() as client:
             known = await filled(here, client)
             for (method, route), (path, status) in sorted(ROUTES.items(), key=lambda row: row[0][0] == "DELETE"):
-                bodies = {"pause": None, "resume": None, "renew": {"for": "30d"}, "snooze": {"for": "1h"},
-                          "preview": {"when": "price > 1", "pair": "bitcoin/usd"}}  # fmt: skip
+                bodies: dict[str, object] = {
+                    "pause": None,
+                    "resume": None,
+                    "renew": {"for": "30d"},
+                    "snooze": {"for": "1h"},
+                    "preview": {"when": "price > 1", "pair": "bitcoin/usd"},
+                    "mine": {"pairs": []},
+                }
                 body = bodies.get(path.rpartition("/")[2], rule()) if method in ("POST", "PUT") else None
                 answer = await client.request(method, path.replace("{id}", known), json=body)
                 assert answer.status_code == status, (method, route, answer.text)

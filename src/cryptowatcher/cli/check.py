@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
@@ -18,7 +18,8 @@ from cryptowatcher.cli.options import AsJson, ConfigFile, DataDir, new_app, reso
 from cryptowatcher.cli.output import as_json, counted, note, table
 from cryptowatcher.config import Config, Resolved, SecretReader, name_of
 from cryptowatcher.config.decode import tag_of
-from cryptowatcher.domain.pairs import ALL
+from cryptowatcher.domain.rules.check import is_pair
+from cryptowatcher.domain.rules.watchlists import members_of
 from cryptowatcher.domain.texts import show_price
 from cryptowatcher.errors import Error
 from cryptowatcher.listening import listen
@@ -71,7 +72,19 @@ def check(
 
 def settings_of(found: Resolved, secrets: SecretReader) -> Iterator[Setting]:
     """Every setting in the order of the configuration."""
-    for name in ("data_dir", "web", "sources", "channels", "rules", "store", "log", "keep", "canary", "traces"):
+    for name in (
+        "data_dir",
+        "web",
+        "sources",
+        "channels",
+        "watchlists",
+        "rules",
+        "store",
+        "log",
+        "keep",
+        "canary",
+        "traces",
+    ):
         value = getattr(found.config, name)
         for path, leaf in _leaves(value, name):
             yield Setting(path, _shown(path, leaf, secrets), found.origin(path))
@@ -83,9 +96,9 @@ def unasked(config: Config) -> Iterator[str]:
     if None in asked:  # a source that does not say: it may bring any
         return
     for number, rule in enumerate(config.rules):
-        for pair in rule.pairs:
+        for pair in (*rule.pairs, *members_of(rule, config.watchlists)):
             currency = pair.rpartition("/")[2]
-            if pair != ALL and currency not in asked:
+            if is_pair(pair) and currency not in asked:
                 known = ", ".join(sorted(map(str, asked)))
                 yield (
                     f"rules[{number}].pairs: no source asks for prices in {currency}, so {rule.name!r} never fires"
@@ -102,6 +115,9 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     elif isinstance(value, tuple) and any(isinstance(item, msgspec.Struct) for item in value):
         for number, item in enumerate(value):
             yield from _leaves(item, f"{path}[{number}]")
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _leaves(item, f"{path}.{key}")
     else:
         yield path, value
 

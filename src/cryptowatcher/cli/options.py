@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from cryptowatcher.config import FILE_NAME, Config, Resolved, resolve
-from cryptowatcher.domain.pairs import ALL, check_pair
-from cryptowatcher.domain.rules.check import parse_top
+from cryptowatcher.domain.pairs import check_pair
+from cryptowatcher.domain.rules.check import is_pair
 
 ConfigFile = Annotated[
     Path | None,
@@ -47,8 +47,8 @@ def pair_named(text: str, *, where: str = "PAIR") -> str:
 
 
 def pairs_named(text: str, *, where: str) -> str:
-    """As a rule names them: `all` and `top(100)` as they are, and `bitcoin` is `bitcoin/usd`."""
-    return text if text == ALL or parse_top(text, where=where) is not None else pair_named(text, where=where)
+    """As a rule names them: `all`, `top(100)`, `list(mine)` as they are, and `bitcoin` is `bitcoin/usd`."""
+    return pair_named(text, where=where) if is_pair(text, where=where) else text
 
 
 def new_app() -> typer.Typer:

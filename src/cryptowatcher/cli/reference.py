@@ -16,7 +16,10 @@ Exit codes: 0 ok · 1 not ok: nothing found, not reachable · 2 the command line
 130 interrupted.
 """
 
-FAMILIES = {"rules": ("check", "list", "add", "remove", "pause", "resume", "why")}
+FAMILIES = {
+    "rules": ("check", "list", "add", "remove", "pause", "resume", "why"),
+    "lists": ("list", "set", "add", "remove", "delete"),
+}
 
 
 def main() -> None:

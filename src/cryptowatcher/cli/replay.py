@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -51,7 +51,13 @@ def replay(
     """
     from cryptowatcher.replay import replay as run
 
-    rules = _ad_hoc(when, for_, rearm, cooldown) if when else settings(config_file, None).rules
+    rules: Sequence[RuleSpec]
+    lists: Mapping[str, Sequence[str]] = {}
+    if when:
+        rules = _ad_hoc(when, for_, rearm, cooldown)
+    else:
+        config = settings(config_file, None)
+        rules, lists = config.rules, config.watchlists
     if not rules:
         raise ConfigError("there are no rules to replay", hint='give one: --when "change(1h) <= -10%"')
     name = pair_named(pair, where="--pair") if pair else None
@@ -59,7 +65,7 @@ def replay(
         if not file.is_file():
             raise ConfigError(f"there is no file {file}", where="FILE")
     with progress_bar("replay") as progress:
-        result = run(files, rules, progress=progress, pair=name)
+        result = run(files, rules, lists=lists, progress=progress, pair=name)
     for idle in result.idle:
         note(idle)
     if json:

@@ -25,6 +25,7 @@ COMMANDS = {
     "candles": ("candles", "A pair's candles as a chart or as data."),
     "sources": ("sources", "The sources: what they see, and why not."),
     "rules": ("rules", "List, add, remove, pause and resume rules."),
+    "lists": ("lists", "Named lists of pairs, for rules to be on."),
     "alerts": ("alerts", "The newest alerts."),
     "deliveries": ("deliveries", "Where alerts were sent, and what became of it."),
     "replay": ("replay", "Run recorded prices through rules: the alerts you would have got."),

@@ -23,8 +23,7 @@ from cryptowatcher.config import Config, name_of
 from cryptowatcher.domain.defaults import DEFAULT_RULES
 from cryptowatcher.domain.hours import expired, parse_until, renewed
 from cryptowatcher.domain.intervals import parse_duration
-from cryptowatcher.domain.pairs import ALL
-from cryptowatcher.domain.rules.check import check_spec, parse_top
+from cryptowatcher.domain.rules.check import check_spec, is_pair
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, Rule, RuleSpec, origin_after_edit, rule_id
 from cryptowatcher.errors import ConfigError
 from cryptowatcher.ports import Tx
@@ -85,7 +84,7 @@ def add(
         str, typer.Option("--when", "-w", help='The condition: "change(5m) <= -5%", "price >= 70000".')
     ],
     pairs: Annotated[
-        list[str], typer.Option("--pair", "-p", help="bitcoin, ethereum/usd, top(100) or all; repeatable.")
+        list[str], typer.Option("--pair", "-p", help="bitcoin, top(100), list(mine) or all; repeatable.")
     ],
     channels: Annotated[
         list[str] | None, typer.Option("--channel", help="Name of a [[channels]] entry; repeatable.")
@@ -272,7 +271,7 @@ def _last_fired(tx: Tx) -> dict[str, int]:
 def _note_unseen(spec: RuleSpec, observed: list[str]) -> None:
     """Name the rule's pairs that have no price, where others have one: perhaps they are misspelt."""
     for pair in spec.pairs if observed else ():
-        if pair == ALL or parse_top(pair) is not None or pair in observed:
+        if not is_pair(pair) or pair in observed:
             continue
         same_asset = [other for other in observed if other.partition("/")[0] == pair.partition("/")[0]]
         near = (same_asset or difflib.get_close_matches(pair, observed, n=1, cutoff=0.75))[:1]

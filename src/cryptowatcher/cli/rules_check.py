@@ -39,7 +39,7 @@ def check_rule(
     when: Annotated[str, typer.Argument(metavar="EXPR", help='The condition: "change(5m) <= -5%".')],
     pairs: Annotated[
         list[str] | None,
-        typer.Option("--pair", "-p", help="bitcoin, ethereum/usd, top(100) or all; repeatable. Without it: all."),
+        typer.Option("--pair", "-p", help="As for `rules add`; repeatable. Without it: all."),
     ] = None,
     for_: Annotated[str, typer.Option("--for", metavar="DURATION", help="How long it must hold.")] = "0s",
     rearm: Annotated[

@@ -13,6 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Protocol, Union
 
 import msgspec
@@ -28,6 +29,7 @@ from cryptowatcher.domain.defaults import DEFAULT_RULES
 from cryptowatcher.domain.deliveries import ChannelPolicy
 from cryptowatcher.domain.rules.check import check_spec
 from cryptowatcher.domain.rules.model import RuleSpec
+from cryptowatcher.domain.rules.watchlists import check_list, members_of
 from cryptowatcher.errors import ConfigError
 from cryptowatcher.ports import Channel, Deps, Source
 
@@ -113,6 +115,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     file:     the file it was read from, None for the defaults
     data_dir: where journal and store are kept
     store:    settings of one store adapter
+    watchlists: lists of pairs by name, which a rule is on with `pairs = ["list(mine)"]`
     """
 
     file: Path | None = None
@@ -120,6 +123,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     web: Web = Web()
     sources: tuple[SourceSettings, ...]
     channels: tuple[ChannelSettings, ...]
+    watchlists: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     rules: tuple[RuleSpec, ...] = ()
     default_rules: DefaultRules = DefaultRules()
     store: Any
@@ -170,6 +174,7 @@ def resolve(path: Path | None, environ: Mapping[str, str], *, data_dir: Path | N
     decoded["data_dir"] = base / Path(decoded["data_dir"]).expanduser()
     config = Config(file=path.resolve() if path else None, **decoded)
     _check_names(config, place)
+    _check_watchlists(config, place)
     _check_rules(config, place)
     return Resolved(config, origins)
 
@@ -190,6 +195,7 @@ def schema() -> dict[str, Any]:
         "web": Web,
         "sources": tuple[_any_of("sources"), ...],  # type: ignore[misc]  # the union is known at run time only
         "channels": tuple[_any_of("channels"), ...],  # type: ignore[misc]  # as above
+        "watchlists": dict[str, tuple[str, ...]],
         "rules": tuple[RuleSpec, ...],
         "default_rules": DefaultRules,
         "store": _any_of("stores"),
@@ -244,12 +250,22 @@ def _check_names(config: Config, place: Place) -> None:
             seen[name] = number
 
 
+def _check_watchlists(config: Config, place: Place) -> None:
+    for name, pairs in config.watchlists.items():
+        try:
+            check_list(name, pairs)
+        except ConfigError as error:
+            where = place.at(f"watchlists.{name}{error.where.removeprefix('pairs').removeprefix('name')}").where
+            raise ConfigError(error.message, where=where, hint=error.hint) from None
+
+
 def _check_rules(config: Config, place: Place) -> None:
     known = [name_of(channel) for channel in config.channels]
     for number, rule in enumerate(config.rules):
         at = f"rules[{number}]"
         try:
             check_spec(rule)
+            members_of(rule, config.watchlists)
         except ConfigError as error:
             where = place.at(f"{at}.{error.where}" if error.where else at).where
             raise ConfigError(error.message, where=where, hint=error.hint) from None

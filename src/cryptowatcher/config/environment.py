@@ -111,6 +111,8 @@ def _info_of(key: str, table: Mapping[str, Any], info: inspect.Type | None) -> i
     """The type of a key in a table; None where that is not known (yet): the check of keys says so later."""
     if info is None:
         return None
+    if isinstance(info, inspect.DictType):
+        return info.value_type
     try:
         struct = struct_for(table, info, Place("", {}))
     except ConfigError:

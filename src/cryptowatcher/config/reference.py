@@ -90,6 +90,7 @@ SECTIONS = {
     "web": "[web]",
     "sources": "[[sources]]",
     "channels": "[[channels]]",
+    "watchlists": "[watchlists]",
     "rules": "[[rules]]",
     "default_rules": "[default_rules]",
     "store": "[store]",
@@ -111,6 +112,8 @@ _HEAD = ("| setting | default | meaning |", "|---|---|---|")
 def _section(name: str) -> Iterator[str]:
     yield f"### `{SECTIONS[name]}`"
     yield ""
+    if name == "watchlists":
+        yield from (f'{meanings(Config)[name].capitalize()}: `mine = ["bitcoin/usd"]`.', "")
     for struct in structs_of(name):
         lead = _lead(struct.cls)
         if struct.tag_field:

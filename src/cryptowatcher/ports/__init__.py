@@ -18,6 +18,7 @@ from cryptowatcher.ports.store import (
     Store,
     TidyTx,
     Tx,
+    WatchlistTx,
     WatchTx,
 )
 from cryptowatcher.ports.traces import Answer, Traces
@@ -48,4 +49,5 @@ __all__ = [
     "Trimmed",
     "Tx",
     "WatchTx",
+    "WatchlistTx",
 ]

@@ -21,6 +21,7 @@ from cryptowatcher.domain.rules.model import (
     RuleState,
     TakeUp,
 )
+from cryptowatcher.domain.rules.watchlists import Watchlist
 from cryptowatcher.domain.status import Price, SourceStatus
 from cryptowatcher.ports.scores import ScoreTx
 
@@ -143,7 +144,8 @@ class RulesTx(Protocol):
 
     def save_rule(self, owner: str, spec: RuleSpec, *, head: int, now: int, origin: RuleOrigin = "owner") -> Rule:
         """Add or change the owner's rule of that name. The same spec and origin again change nothing. Another end
-        is another one to be told of; other active hours count for what is held already."""
+        is another one to be told of; other active hours count for what is held already. ConfigError when it is on
+        a list that is not there."""
         ...
 
     def remove_rule(self, owner: str, rule: str, *, head: int, now: int, origin: RuleOrigin = "owner") -> bool:
@@ -168,6 +170,29 @@ class RulesTx(Protocol):
 
     def rule_counts(self) -> dict[RuleState, int]:
         """Of all owners but the watcher itself; both states, those without rules too."""
+        ...
+
+
+class WatchlistTx(Protocol):
+    """Owners' lists of pairs."""
+
+    def watchlists(self, owner: str) -> list[Watchlist]:
+        """In order of name."""
+        ...
+
+    def save_watchlist(
+        self, owner: str, name: str, pairs: Sequence[str], *, head: int, now: int, origin: RuleOrigin = "owner"
+    ) -> Watchlist:
+        """Add or replace a list that has passed check_list. Other pairs are a change of each rule on it, but not a
+        new version. The same again changes nothing."""
+        ...
+
+    def remove_watchlist(self, owner: str, name: str) -> bool:
+        """False when there was none. ConfigError, with their names, while rules are on it."""
+        ...
+
+    def rules_on(self, owner: str, name: str) -> list[Rule]:
+        """The rules on that list, in order of name."""
         ...
 
 
@@ -266,7 +291,7 @@ class ReadTx(Protocol):
     def alert_count(self) -> int: ...
 
 
-class Tx(WatchTx, OutboxTx, RulesTx, TidyTx, SourceTx, ReadTx, ScoreTx, Protocol):
+class Tx(WatchTx, OutboxTx, RulesTx, WatchlistTx, TidyTx, SourceTx, ReadTx, ScoreTx, Protocol):
     """Everything at once: what a store hands to the function it runs."""
 
 

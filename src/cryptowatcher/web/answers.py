@@ -15,6 +15,7 @@ from cryptowatcher.domain.candles import Candle
 from cryptowatcher.domain.deliveries import Delivery, DeliveryKind, DeliveryState
 from cryptowatcher.domain.hours import parse_expires
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, Rule, RuleSpec
+from cryptowatcher.domain.rules.watchlists import pairs_of
 from cryptowatcher.domain.status import Price, SourceState, SourceStatus
 
 Millis = Annotated[int, Meta(description="epoch milliseconds, UTC")]
@@ -281,7 +282,7 @@ def rule_answer(
         last_fired_pair=last.pair if last and last.fired else None,
         fired=sum(firing.fired for firing in firings),
         suppressed=sum(firing.suppressed for firing in firings),
-        unwatched_pairs=[pair for pair in rule.spec.pairs if pair in unwatched],
+        unwatched_pairs=[pair for pair in pairs_of(rule) if pair in unwatched],
         expires_at_ms=parse_expires(rule.spec.expires),
         snoozed_until_ms=snoozed_until,
     )

@@ -9,7 +9,7 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
-from cryptowatcher.web import health, history, market, metrics, preview, rules, scores, stream, why
+from cryptowatcher.web import health, history, market, metrics, preview, rules, scores, stream, watchlists, why
 from cryptowatcher.web.deps import Limits, WebDeps
 from cryptowatcher.web.disk import DiskLook
 from cryptowatcher.web.edge import Edge
@@ -34,6 +34,9 @@ API = (
     rules.renew_rule,
     rules.snooze_rule,
     rules.wake_rule,
+    watchlists.watchlists,
+    watchlists.put_watchlist,
+    watchlists.remove_watchlist,
     preview.preview_rule,
     preview.preview_saved,
     why.why_not,

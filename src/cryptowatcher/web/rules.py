@@ -13,9 +13,9 @@ from litestar.params import JSONBody, PathParameter
 
 from cryptowatcher.domain.hours import parse_until, renewed
 from cryptowatcher.domain.intervals import parse_duration
-from cryptowatcher.domain.pairs import ALL
-from cryptowatcher.domain.rules.check import check_spec, parse_top
+from cryptowatcher.domain.rules.check import check_spec, is_pair
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, Rule, RuleSpec, origin_after_edit
+from cryptowatcher.domain.rules.watchlists import pairs_of
 from cryptowatcher.errors import ConfigError
 from cryptowatcher.ports import Tx
 from cryptowatcher.web.answers import RuleAnswer, Rules, rule_answer
@@ -240,5 +240,5 @@ def _snoozes(tx: Tx, owner: str, now: int) -> dict[str, int]:
 
 def _unwatched(tx: Tx, among: Iterable[Rule]) -> set[str]:
     """The pairs these rules name whose price has never been seen."""
-    named = {pair for rule in among for pair in rule.spec.pairs if pair != ALL and parse_top(pair) is None}
+    named = {pair for rule in among for pair in pairs_of(rule) if is_pair(pair)}
     return named - {price.pair for price in tx.prices(sorted(named))} if named else named

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from cryptowatcher.adapters.stores.tables import (
     rule_changes,
     rules,
     snoozes,
+    watchlists,
 )
 from cryptowatcher.domain.canary import SYSTEM_OWNER
 from cryptowatcher.domain.expiry import first_notice
@@ -30,6 +32,7 @@ from cryptowatcher.domain.rules.model import (
     next_version,
     rule_id,
 )
+from cryptowatcher.domain.rules.watchlists import list_of, members_of
 
 
 class Rules(Concern):
@@ -39,8 +42,7 @@ class Rules(Concern):
         """Without an owner those of all people: not the watcher's own."""
         asked = sa.select(rules).where(rules.c.spec.is_not(None)).order_by(rules.c.name, rules.c.owner)
         theirs = rules.c.owner != SYSTEM_OWNER if owner is None else rules.c.owner == owner
-        rows = self._db.execute(asked.where(theirs))
-        return [rule_of(row) for row in rows]
+        return self._with_members(self._db.execute(asked.where(theirs)).all())
 
     def rule(self, owner: str, rule: str) -> Rule | None:
         by_id = rules.c.id == rule
@@ -48,18 +50,19 @@ class Rules(Concern):
             rules.c.owner == owner, rules.c.spec.is_not(None), by_id | (rules.c.name == rule)
         )
         # A rule may be named like another one's id: the id goes first.
-        row = self._db.execute(asked.order_by(by_id.desc()).limit(1)).one_or_none()
-        return rule_of(row) if row else None
+        found = self._with_members(self._db.execute(asked.order_by(by_id.desc()).limit(1)).all())
+        return found[0] if found else None
 
     def save_rule(self, owner: str, spec: RuleSpec, *, head: int, now: int, origin: RuleOrigin = "owner") -> Rule:
         number = self._next_change()
         identity = rule_id(owner, spec.name)
         row = self._db.execute(sa.select(rules).where(rules.c.id == identity)).one_or_none()
         before = rule_of(row) if row and row.spec is not None else None
-        if before and (before.spec, before.origin) == (spec, origin):
-            return before
+        if row and before and (before.spec, before.origin) == (spec, origin):
+            return self._with_members([row])[0]
         version = row.version + 1 if row and before is None else next_version(before, spec)
-        rule = Rule(id=identity, owner=owner, version=version, spec=spec, origin=origin)
+        members = members_of(spec, self._lists(owner)) if list_of(spec) else ()
+        rule = Rule(id=identity, owner=owner, version=version, spec=spec, origin=origin, members=members)
         same_end = before is not None and before.spec.expires == spec.expires
         self._put(rule, spec, row.notice_at if row and same_end else first_notice(spec, now))
         self._append(number, identity, owner, head=head, now=now, rule=rule)
@@ -100,6 +103,27 @@ class Rules(Concern):
     def snoozes(self, owner: str) -> dict[str, int]:
         rows = self._db.execute(sa.select(snoozes.c.rule, snoozes.c.until).where(snoozes.c.owner == owner))
         return {row.rule: row.until for row in rows}
+
+    def _lists(self, owner: str) -> dict[str, tuple[str, ...]]:
+        """The pairs of an owner's lists, by name."""
+        asked = sa.select(watchlists.c.name, watchlists.c.pairs).where(watchlists.c.owner == owner)
+        rows = self._db.execute(asked)
+        return {row.name: msgspec.json.decode(row.pairs, type=tuple[str, ...]) for row in rows}
+
+    def _with_members(self, rows: Iterable[sa.Row[Any]]) -> list[Rule]:
+        """Rows of `rules` that have a spec. A list that changes is a change of each rule on it in the same
+        transaction, so the members of a rule are those that its list has now."""
+        lists: dict[str, dict[str, tuple[str, ...]]] = {}
+        found = []
+        for rule in map(rule_of, rows):
+            name = list_of(rule.spec)
+            if name is None:
+                found.append(rule)
+                continue
+            if rule.owner not in lists:
+                lists[rule.owner] = self._lists(rule.owner)
+            found.append(msgspec.structs.replace(rule, members=lists[rule.owner].get(name, ())))
+        return found
 
     def _look_again(self, rule: str, now: int) -> None:
         """What is held by active hours that have changed is due at once; notify holds it again if need be."""
@@ -147,7 +171,7 @@ def change_of(row: sa.Row[Any]) -> RuleChange:
 
 
 def rule_of(row: sa.Row[Any]) -> Rule:
-    """A row of `rules` that has a spec."""
+    """A row of `rules` that has a spec, without the members of its list."""
     spec = msgspec.json.decode(row.spec, type=RuleSpec)
     return Rule(id=row.id, owner=row.owner, version=row.version, spec=spec, origin=row.origin)
 
@@ -160,6 +184,8 @@ def _text(value: Rule | RuleSpec) -> str:
     """Without the newer fields where they say nothing, and with no origin that the release before does not know,
     so that it can read what it understands. (The origin that counts stands in a column of its own.)"""
     plain = msgspec.to_builtins(value)
+    if isinstance(value, Rule) and not value.members:
+        del plain["members"]
     if isinstance(value, Rule) and value.origin == "default":
         plain["origin"] = "owner"
     spec = plain["spec"] if isinstance(value, Rule) else plain

@@ -199,6 +199,8 @@ sa.Index("rules_notice", rules.c.notice_at, sqlite_where=HAS_NOTICE, postgresql_
 
 snoozes = _table("snoozes", _key("rule"), _col("owner"), _col("until", Ms))
 
+watchlists = _table("watchlists", _key("owner"), _key("name"), _col("pairs"), _col("origin"))
+
 rule_changes = _table(
     "rule_changes",
     _key("number", Ms),

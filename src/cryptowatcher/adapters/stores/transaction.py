@@ -8,17 +8,17 @@ from typing import TypeVar
 from cryptowatcher.adapters.runner import Runner
 from cryptowatcher.adapters.stores.outbox import Outbox
 from cryptowatcher.adapters.stores.reads import Reads
-from cryptowatcher.adapters.stores.rules import Rules
 from cryptowatcher.adapters.stores.scores import Scores
 from cryptowatcher.adapters.stores.sources import Sources
 from cryptowatcher.adapters.stores.tidy import Tidy
 from cryptowatcher.adapters.stores.watch import Watch
+from cryptowatcher.adapters.stores.watchlists import Watchlists
 from cryptowatcher.ports import Tx
 
 T = TypeVar("T")
 
 
-class Transaction(Watch, Outbox, Rules, Sources, Tidy, Reads, Scores):
+class Transaction(Watch, Outbox, Watchlists, Sources, Tidy, Reads, Scores):
     """All queries, on the transaction that stands open on the connection."""
 
 

@@ -27,6 +27,8 @@ class Book:
         self._start = Growing(int)
         self._member = Growing(int)
         self._top = Growing(int)
+        self._grew = Growing(bool)  # pairs came onto its list later
+        self._joined: dict[int, dict[int, int]] = {}  # slot → column → the position after which it counts for that
         self._number = Growing(int)
         self._composite = Growing(bool)
         self._awake = Growing(bool)
@@ -42,8 +44,9 @@ class Book:
 
     # --- rules -----------------------------------------------------------------------------------
 
-    def add(self, rule: CompiledRule, *, start: int) -> int:
-        """A slot for a rule that counts for records after position `start`."""
+    def add(self, rule: CompiledRule, *, start: int, joined: dict[int, int]) -> int:
+        """A slot for a rule that counts for records after position `start`, and for pairs that `joined` its list
+        (columns) later after theirs. It takes the place of another of that id, which is to be dropped."""
         slot = len(self._rules)
         self._rules.append(rule)
         self._slot[rule.rule.id] = slot
@@ -56,6 +59,9 @@ class Book:
         self._number.append(-1)
         self._composite.append(False)
         self._awake.append(False)
+        self._grew.append(bool(joined))
+        if joined:
+            self._joined[slot] = dict(sorted(joined.items()))
         return slot
 
     def join(self, slot: int, group: Group) -> None:
@@ -72,7 +78,9 @@ class Book:
         """The rule is gone; the group it was judged with."""
         for col in list(self._standing.get(slot, {})):
             self.stand(slot, col, None)
-        del self._slot[self.rule(slot).rule.id]
+        if self._slot[self.rule(slot).rule.id] == slot:
+            del self._slot[self.rule(slot).rule.id]
+        self._joined.pop(slot, None)
         self._rules[slot] = None
         self._alive.values[slot] = False
         self.everywhere.discard(slot)
@@ -109,6 +117,23 @@ class Book:
     def start(self) -> Ints:
         """By slot, the position after which the rule counts."""
         return self._start.values
+
+    def joined(self, slot: int) -> dict[int, int]:
+        """By column, the position after which the rule counts for a pair that came onto its list later."""
+        return dict(self._joined.get(slot, {}))
+
+    def counts_after(self, slots: Ints, cols: Ints) -> Ints:
+        """For each rule and pair, the position after which that rule counts for that pair."""
+        after = self._start.values[slots]
+        for place in np.flatnonzero(self._grew.values[slots]).tolist():
+            after[place] = self.counts_after_one(int(slots[place]), int(cols[place]))
+        return after
+
+    def counts_after_one(self, slot: int, col: int) -> int:
+        """The same for one."""
+        start = int(self._start.values[slot])
+        joined = self._joined.get(slot)
+        return start if joined is None else joined.get(col, start)
 
     @property
     def member(self) -> Ints:
@@ -221,7 +246,7 @@ def columns_of(rule: CompiledRule, universe: Universe) -> list[int]:
     """The pairs a rule covers."""
     if rule.everywhere:
         return universe.everyones()
-    return [universe.column(pair) for pair in rule.rule.spec.pairs]
+    return [universe.column(pair) for pair in rule.pairs]
 
 
 def slots_in(waiting: Iterable[set[int]]) -> Ints:

@@ -12,6 +12,7 @@ from cryptowatcher.domain.pairs import ALL, check_pair
 from cryptowatcher.domain.rules.language import Language, language
 from cryptowatcher.domain.rules.model import RuleSpec
 from cryptowatcher.domain.rules.tree import Condition, calls, comparisons, show
+from cryptowatcher.domain.rules.watchlists import parse_list
 from cryptowatcher.errors import ConfigError
 
 MOST_OF_TOP = 1_000
@@ -56,6 +57,11 @@ def parse_top(text: str, *, where: str = "pairs") -> int | None:
     return int(match[1])
 
 
+def is_pair(text: str, *, where: str = "pairs") -> bool:
+    """Whether what stands among a rule's pairs is one, if badly written: not `all`, `top(n)`, `list(name)`."""
+    return text != ALL and parse_top(text, where=where) is None and parse_list(text, where=where) is None
+
+
 def _check_name(name: str) -> None:
     if not name.strip() or len(name) > 200:
         raise ConfigError("a rule needs a name of 1 to 200 characters", where="name")
@@ -69,7 +75,7 @@ def _check_pairs(pairs: tuple[str, ...]) -> None:
         raise ConfigError("a rule needs at least one pair", where="pairs", hint=hint)
     for number, pair in enumerate(pairs):
         where = f"pairs[{number}]"
-        if pair != ALL and parse_top(pair, where=where) is None:
+        if is_pair(pair, where=where):
             check_pair(pair, where=where)
         elif len(pairs) > 1:
             raise ConfigError(f'"{pair}" stands alone', where="pairs")

@@ -33,6 +33,7 @@ from cryptowatcher.domain.rules.tree import (
     Or,
 )
 from cryptowatcher.domain.rules.units import constant
+from cryptowatcher.domain.rules.watchlists import pairs_of
 
 # (price - reference) / reference misses exactly 5 % for many decimal prices by the last bit of a float.
 SLACK = 1e-12
@@ -79,6 +80,7 @@ class CompiledRule(msgspec.Struct, frozen=True, kw_only=True):
     rearm:      the same a band further back
     constants:  the same as people know it, and `parts` as they know the comparisons
     everywhere: whether it is on all pairs, or on the `top` largest of them (0: not)
+    pairs:      those that it is on, where it is not everywhere
     expires:    epoch ms from which on it does not fire, 0 for never
     """
 
@@ -92,6 +94,7 @@ class CompiledRule(msgspec.Struct, frozen=True, kw_only=True):
     hold: int
     cooldown: int
     everywhere: bool
+    pairs: tuple[str, ...]
     top: int
     expires: int
 
@@ -143,6 +146,7 @@ def compile_rule(rule: Rule) -> CompiledRule:
         hold=parse_duration(spec.for_, where="for"),
         cooldown=parse_duration(spec.cooldown, where="cooldown"),
         everywhere=spec.pairs == (ALL,) or bool(top),
+        pairs=pairs_of(rule),
         top=top,
         expires=parse_expires(spec.expires) or 0,
     )

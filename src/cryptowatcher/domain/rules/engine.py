@@ -31,11 +31,13 @@ from cryptowatcher.errors import ConfigError
 
 
 class RuleState(msgspec.Struct, frozen=True):
-    """A rule, the position after which it counts, and by column where it is not at rest."""
+    """A rule, the position after which it counts, and by column where it is not at rest, and after which position
+    it counts for pairs that `joined` its list later."""
 
     rule: Rule
     start: int
     standing: dict[int, Standing]
+    joined: dict[int, int] = {}
 
 
 class EngineState(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +93,11 @@ class Engine:
         new = change.rule
         self._unreadable.pop(change.rule_id, None)
         if slot is not None and new is not None and self._book.rule(slot).rule.version == new.version:
-            self._edit(slot, new, seq=seq)
+            if self._book.rule(slot).rule.members != new.members:
+                self._relist(slot, new, seq=seq)
+                self.apply(change, seq=seq)  # what else is new
+            else:
+                self._edit(slot, new, seq=seq)
             return
         if slot is not None:
             self._drop(slot)
@@ -119,6 +125,21 @@ class Engine:
             if group is not None:
                 group.disarm(slot, col)
 
+    def _relist(self, slot: int, new: Rule, *, seq: int) -> None:
+        """Its list has other pairs now: those that stay stand where they stood, new ones begin unarmed, those that
+        left are forgotten. It gets another slot, because the constants it had for those that left stay behind; and
+        that before it leaves the old one, so that the numbers it looks at are not forgotten in between."""
+        book, names, old = self._book, self.universe.names, self._book.rule(slot).rule
+        before, after = set(old.members), set(new.members)
+        standing = {col: there for col, there in book.standings(slot).items() if names[col] in after}
+        joined = {col: at for col, at in book.joined(slot).items() if names[col] in after}
+        if not old.spec.paused:
+            for col in [self.universe.column(pair) for pair in new.members if pair not in before]:
+                standing[col], joined[col] = UNARMED, seq
+        again = msgspec.structs.replace(old, members=new.members)
+        self._add(RuleState(again, int(book.start[slot]), standing, joined), restored=True)
+        self._drop(slot)
+
     def _renew(self, slot: int, end: int) -> None:
         """It was over for pairs observed since its end: for them it begins again, but what is done is done."""
         group = self._book.group(slot)
@@ -137,7 +158,7 @@ class Engine:
             self._unreadable[state.rule.id] = state
             self.misread[state.rule.id] = error.message
             return
-        slot = self._book.add(rule, start=state.start)
+        slot = self._book.add(rule, start=state.start, joined=state.joined)
         for col, there in state.standing.items():
             self._book.stand(slot, col, there)
         if state.rule.spec.paused:
@@ -327,7 +348,7 @@ class Engine:
         if slot is None:
             return None
         rule = self._book.rule(slot)
-        covered = pair != CANARY if rule.everywhere else pair in rule.rule.spec.pairs
+        covered = pair != CANARY if rule.everywhere else pair in rule.pairs
         if pair not in self.universe or (col := self.universe.column(pair)) >= len(self.memory):
             return Place(rule, None, None, covered, not rule.top, (NEVER_KNOWN,) * len(rule.shape.looks))
         top = self._tops.get(rule.top)
@@ -355,7 +376,7 @@ class Engine:
         return EngineState(
             memory=self.memory.state(),
             rules=[
-                RuleState(book.rule(slot).rule, int(book.start[slot]), book.standings(slot))
+                RuleState(book.rule(slot).rule, int(book.start[slot]), book.standings(slot), book.joined(slot))
                 for slot in book.slots()
             ]
             + [self._unreadable[rule_id] for rule_id in sorted(self._unreadable)],

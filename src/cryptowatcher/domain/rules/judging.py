@@ -171,7 +171,7 @@ class Judging:
     def _before(self, watched: Watched, cols: Ints, slots: Ints) -> Floats:
         """What was last known of the number, as these rules know it: what was before a rule does not count."""
         known = watched.known
-        return np.where(known.seq[cols] > self._book.start[slots], known.value[cols], np.nan)
+        return np.where(known.seq[cols] > self._book.counts_after(slots, cols), known.value[cols], np.nan)
 
     def _observe(
         self, scene: Scene, group: Group, slot: int, col: int, seen: Seen, values: Sequence[float]
@@ -194,15 +194,10 @@ class Judging:
         self._book.stand(slot, col, Standing("inside", seen.time) if held_back else after)
         if held_back:
             return None
-        before = [self._last_known(watched, slot, col) for watched in group.watched]
+        start = self._book.counts_after_one(slot, col)
+        before = [_last_known(watched, start, col) for watched in group.watched]
         moment = self._moment(scene, col)
         return build_alert(rule, pair, values, before, moment, met, last_firing=known)
-
-    def _last_known(self, watched: Watched, slot: int, col: int) -> LastKnown:
-        known = watched.known
-        if known.seq[col] <= self._book.start[slot]:
-            return NEVER_KNOWN
-        return LastKnown(float(known.value[col]), int(known.at[col]), int(known.valid_for[col]))
 
     def _moment(self, scene: Scene, col: int) -> Moment:
         memory = self._memory
@@ -217,6 +212,14 @@ class Judging:
 
 
 _NONE = np.zeros(0, np.int64)
+
+
+def _last_known(watched: Watched, start: int, col: int) -> LastKnown:
+    """What was known before position `start` does not count."""
+    known = watched.known
+    if known.seq[col] <= start:
+        return NEVER_KNOWN
+    return LastKnown(float(known.value[col]), int(known.at[col]), int(known.valid_for[col]))
 
 
 class _Rows:

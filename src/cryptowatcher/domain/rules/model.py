@@ -24,7 +24,7 @@ class RuleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """What an owner asks for. Durations are text like "30s", "5m", "24h", "7d"; "0s" is none.
 
     name:    unique for its owner
-    pairs:   "bitcoin/usd", or "all"
+    pairs:   "bitcoin/usd"; or alone "all", "top(100)", "list(mine)"
     when:    `price >= 70000`, `change(5m) <= -5%`, `price crosses above 70000`
     for:     how long the condition must hold, in observed time, before it fires
     rearm:   how far back the value must go before the rule can fire again, as a fraction of the constant
@@ -54,13 +54,17 @@ class RuleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule as it stands after a change. `version` grows when condition, pairs, `for` or re-arm band change."""
+    """A rule as it stands after a change. `version` grows when condition, pairs, `for` or re-arm band change.
+
+    members: the pairs of the list that it is on; none for other rules
+    """
 
     id: str
     owner: str
     version: int
     spec: RuleSpec
     origin: RuleOrigin = "owner"
+    members: tuple[str, ...] = ()
 
 
 class RuleChange(msgspec.Struct, frozen=True, kw_only=True):

@@ -105,7 +105,7 @@ def _sorted_out(rules: Iterable[CompiledRule]) -> tuple[list[CompiledRule], dict
         if rule.everywhere:
             everywhere.append(rule)
             continue
-        for pair in rule.rule.spec.pairs:
+        for pair in rule.pairs:
             named.setdefault(pair, []).append(rule)
     return everywhere, named
 

@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 
 from cryptowatcher.domain.hours import parse_hours
-from cryptowatcher.domain.pairs import ALL, check_pair
-from cryptowatcher.domain.rules.check import parse_top
+from cryptowatcher.domain.pairs import check_pair
+from cryptowatcher.domain.rules.check import is_pair
 from cryptowatcher.domain.rules.compiled import CompiledRule, Either, Formula
 from cryptowatcher.domain.rules.engine import Engine, Place
 from cryptowatcher.domain.rules.model import Firing, Rule, RuleSpec
@@ -82,7 +82,7 @@ def asked_pair(spec: RuleSpec, pair: str | None) -> str:
     """The pair that is asked about: the rule's only one, if none is named. ConfigError says that one must be."""
     if pair is not None:
         return check_pair(pair, where="pair")
-    if len(spec.pairs) == 1 and spec.pairs[0] != ALL and parse_top(spec.pairs[0]) is None:
+    if len(spec.pairs) == 1 and is_pair(spec.pairs[0]):
         return spec.pairs[0]
     hint = "for example bitcoin/usd" if len(spec.pairs) == 1 else f"it looks at {', '.join(spec.pairs)}"
     raise ConfigError(f"the rule {spec.name!r} looks at several pairs: name one", where="pair", hint=hint)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from cryptowatcher.domain.features import catalogue
 from cryptowatcher.domain.intervals import parse_duration, show_duration
 from cryptowatcher.domain.pairs import ALL
-from cryptowatcher.domain.rules.check import check_spec, parse_percent, parse_top
+from cryptowatcher.domain.rules.check import check_spec, is_pair, parse_percent, parse_top
 from cryptowatcher.domain.rules.language import Language
 from cryptowatcher.domain.rules.model import RuleSpec
 from cryptowatcher.domain.rules.tree import (
@@ -30,6 +30,7 @@ from cryptowatcher.domain.rules.tree import (
     show_number,
 )
 from cryptowatcher.domain.rules.units import constant
+from cryptowatcher.domain.rules.watchlists import parse_list
 
 _OPPOSITE: dict[Operator, Operator] = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
 # By itself a comparison is said as the event that fires it; among others as what is so.
@@ -236,7 +237,7 @@ def _without_not(condition: Condition, *, opposite: bool = False) -> Condition:
 
 
 def _one(pairs: tuple[str, ...]) -> bool:
-    return len(pairs) == 1 and pairs[0] != ALL and parse_top(pairs[0]) is None
+    return len(pairs) == 1 and is_pair(pairs[0])
 
 
 def _pairs(pairs: tuple[str, ...]) -> str:
@@ -245,6 +246,9 @@ def _pairs(pairs: tuple[str, ...]) -> str:
     top = parse_top(pairs[0])
     if top is not None:
         return f"any of the {top} largest pairs"
+    name = parse_list(pairs[0])
+    if name is not None:
+        return f"any pair of the list {name}"
     return _list(pairs, "or")
 
 

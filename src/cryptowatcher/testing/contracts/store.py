@@ -13,9 +13,17 @@ from cryptowatcher.testing.contracts.store_rules import RulesContract
 from cryptowatcher.testing.contracts.store_scores import ScoreContract
 from cryptowatcher.testing.contracts.store_steps import StepContract
 from cryptowatcher.testing.contracts.store_tidy import TidyContract
+from cryptowatcher.testing.contracts.store_watchlists import WatchlistContract
 
 
 class StoreContract(
-    StepContract, OutboxContract, RulesContract, LifeContract, ReadContract, ScoreContract, TidyContract
+    StepContract,
+    OutboxContract,
+    RulesContract,
+    WatchlistContract,
+    LifeContract,
+    ReadContract,
+    ScoreContract,
+    TidyContract,
 ):
     """All of it."""

@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup system run demo test check fix bench chaos docs lock clean
+.PHONY: help setup system run demo test check fix bench chaos mutate docs lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ bench: $(READY) ## Measure the numbers the project holds itself to
 
 chaos: $(READY) ## Kill -9 at random moments, and other long runs
 	$(BIN)/pytest -q -m chaos
+
+mutate: $(READY) ## Change the code in small wrong ways and see whether a test notices; hours. FILES=… for some files
+	$(BIN)/python -m tools.mutate $(FILES)
 
 docs: $(READY) ## Write docs/{configuration,cli,functions,metrics}.md from the program, and the dashboards
 	$(BIN)/python -m cryptowatcher.config.reference > docs/configuration.md

@@ -37,6 +37,7 @@ BEGIN = 1_700_000_040_000
 WARM = 70  # updates before anything is measured
 UPDATES = 40
 MOVE = 0.000_2  # usual size of a move between two updates
+NEAR_MOVE = 0.000_7  # the same where constants lie near
 SIMPLE = (0, 10_000, 100_000, 1_000_000)
 COMPOSITE = (0, 10_000, 100_000)
 CONSTANTS = (1_000_000, 10_000_000)
@@ -203,32 +204,78 @@ def spread(took: list[float]) -> tuple[float, float]:
     return float(np.median(took)), float(np.quantile(took, 0.99))
 
 
-def constants(count: int) -> list[str]:
-    """The sorted constants of one number alone, as many as rules on it have."""
-    rng, last = np.random.default_rng(6), np.exp(np.random.default_rng(1).normal(0, 3, PAIRS))
-    cols = popularity(count)
-    values = last[cols] * (1 + rng.uniform(0.05, 0.8, count) * rng.choice([-1, 1], count))
+class Wall:
+    """The sorted constants of many numbers, and the values that move among them. No rules, no features."""
+
+    def __init__(self, count: int, numbers: int, *, heavy: bool) -> None:
+        rng, share = np.random.default_rng(6), count // numbers
+        self.values = np.exp(rng.normal(0, 3, (numbers, PAIRS)))
+        self.tables = [Constants(PAIRS) for _ in range(numbers)]
+        self.alive = np.ones(2 * count, np.bool_)
+        self.slots = count
+        self.sorting = 0.0  # s
+        self._rng = rng
+        for number, (table, values) in enumerate(zip(self.tables, self.values, strict=True)):
+            cols = popularity(share) if heavy else rng.integers(0, PAIRS, share)
+            around = values[cols] * (1 + rng.uniform(-0.2, 0.2, share))
+            slots = np.arange(number * share, (number + 1) * share)
+            begin = time.process_time()
+            table.add_many(cols, around, slots)
+            table.settle(values, self.alive)
+            self.sorting += time.process_time() - begin
+
+    def update(self) -> tuple[float, float, int]:
+        """Every value moves: how long that took, how long as many compares side by side take bare, in ms; and how
+        many constants were crossed."""
+        self.values = self.values * (1 + self._rng.normal(0, NEAR_MOVE, self.values.shape))
+        took, crossed = self.move(np.arange(PAIRS), slice(None))
+        low, high, flat = self.values.ravel() * 0.9, self.values.ravel() * 1.1, self.values.ravel()
+        begin = time.process_time()
+        np.flatnonzero((flat < low) | (flat >= high))
+        return took, 1_000 * (time.process_time() - begin), crossed
+
+    def jump(self, factor: float) -> float:
+        """The most popular pair's values jump; ms."""
+        self.values[:, 0] *= factor
+        return self.move(np.zeros(1, np.int64), None)[0]
+
+    def move(self, cols: Ints, at: slice | None) -> tuple[float, int]:
+        """The values of these pairs are as they are now: ms, and how many constants were crossed."""
+        now = self.values[:, cols]
+        begin, crossed = time.process_time(), 0
+        for table, values in zip(self.tables, now, strict=True):
+            table.settle(values, self.alive)
+            crossed += sum(len(each.slots) for each in table.move(cols, values, at))
+        return 1_000 * (time.process_time() - begin), crossed
+
+    def more(self, count: int) -> float:
+        """So many constants come to the first number; ms until they are sorted in."""
+        cols, values = self._rng.integers(0, PAIRS, count), self.values[0]
+        slots = self.slots + np.arange(count)
+        self.slots += count
+        begin = time.process_time()
+        self.tables[0].add_many(cols, values[cols] * 1.1, slots)
+        self.tables[0].settle(values, self.alive)
+        return 1_000 * (time.process_time() - begin)
+
+
+def constants(count: int, numbers: int, *, heavy: bool) -> list[str]:
+    """The sorted constants of some numbers alone, as many as rules on them have."""
     gc.collect()
     before = psutil.Process().memory_info().rss
-    table, alive = Constants(shared=False), np.ones(count + 1, np.bool_)
-    begin = time.process_time()
-    for slot, (col, value) in enumerate(zip(cols.tolist(), values.tolist(), strict=True)):
-        table.add(col, value, slot)
-    table.settle(last, alive)
-    took = time.process_time() - begin
+    wall = Wall(count, numbers, heavy=heavy)
     gc.collect()
-    memory = (psutil.Process().memory_info().rss - before) / count
-    everyone, moves, edits = np.arange(PAIRS), [], []
-    for _ in range(UPDATES):
-        last = last * (1 + rng.normal(0, MOVE, PAIRS))
-        begin = time.process_time()
-        table.move(everyone, last)
-        moves.append(1_000 * (time.process_time() - begin))
-        begin = time.process_time()
-        table.add(0, float(last[0] * 1.1), count)
-        table.settle(last, alive)
-        edits.append(1_000 * (time.process_time() - begin))
-    return [f"{count:12,}{took:10.1f} s{memory:9.0f} B{_two(spread(moves))}{_two(spread(edits))}"]
+    held = psutil.Process().memory_info().rss - before - wall.values.nbytes - wall.alive.nbytes
+    updates = [wall.update() for _ in range(UPDATES)]
+    jumps = [wall.jump(factor) for factor in (1.2, 1 / 1.2) * 5]
+    edits = [wall.more(1) for _ in range(100)]
+    storms = [wall.more(max(1, count // numbers // 2_000)) for _ in range(200)]
+    return [
+        f"{count:12,}{numbers:9}{'heavy' if heavy else 'even':>7}{wall.sorting:8.1f} s{held / count:7.1f} B"
+        f"{_two(spread([took for took, _, _ in updates]))}{statistics.median(bare for _, bare, _ in updates):7.2f}"
+        f"{statistics.median(many for _, _, many in updates):9,.0f}{_two(spread(jumps))}{_two(spread(edits))}"
+        f"{max(storms):9.1f}"
+    ]
 
 
 def storm(count: int) -> list[str]:
@@ -290,9 +337,18 @@ def main() -> None:
         print(f"\ncomposite rules: {SHAPES} shapes of 2 to 4 comparisons over {len(FEATURES)} numbers")
         rows(composite_rules, most or COMPOSITE)
     if "constants" in wanted:
-        print("\nthe sorted constants of one number alone: load, memory each, all pairs move, one constant more")
+        print(
+            "\nthe sorted constants alone: of how many numbers, on popular pairs or evenly; load, memory each;"
+            "\nall pairs move, as many compares bare, constants crossed; the most popular pair jumps by a fifth;"
+            "\none constant more; the longest of 200 times a twentieth of a percent more, merges among them"
+        )
+        print(
+            f"{'constants':>12}{'numbers':>9}{'':7}{'load':>10}{'memory':>9}{'update: med., p99':>18}{'bare':>7}"
+            f"{'crossed':>9}{'jump':>18}{'one more':>18}{'longest':>9}"
+        )
         for count in most or CONSTANTS:
-            print(*alone(constants, count), sep="\n", flush=True)
+            for numbers, heavy in ((1, True), (1, False), (50, True), (50, False)):
+                print(*alone(constants, count, numbers, heavy=heavy), sep="\n", flush=True)
     if "storm" in wanted:
         print("\none tick fires so many rules: alerts made and standings changed, not yet committed")
         for count in most or STORM:

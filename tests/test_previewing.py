@@ -179,7 +179,7 @@ def test_what_was_never_known_is_unknown_and_not_silent(tmp_path: Path) -> None:
     assert (found.unknown, found.a_week, found.firings) == ("market_cap was never known here", None, ())
     never_armed = tried(history, "market_cap > 5 or price > sma(20, 1m)").preview
     assert never_armed.unknown == "market_cap was never known here"
-    half = tried(history, "price > sma(20, 1m) or (price < 0 and market_cap > 5)").preview
+    half = tried(history, "price > sma(20, 1m) or (price < 0.000001 and market_cap > 5)").preview
     assert (half.unknown, len(half.firings) > 0) == ("", True)
     assert "market_cap was known at 0% of the observations only" in half.warnings
 

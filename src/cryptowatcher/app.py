@@ -269,6 +269,8 @@ async def open_pipeline(config: Config, *, loop_lag: Callable[[], float]) -> Asy
             holder=secrets.token_hex(8),
             defaults=[channel.name for channel in config.channels],
             keep=config.keep.retention(),
+            history=config.history.terms(),
+            work=asyncio.to_thread,
             meters=meters,
             traces=traces,
         )

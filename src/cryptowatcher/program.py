@@ -10,10 +10,13 @@ from random import Random
 
 import structlog
 
+from cryptowatcher.domain.backfill import Terms
 from cryptowatcher.domain.deliveries import ChannelPolicy
 from cryptowatcher.domain.retention import Retention
 from cryptowatcher.domain.status import Pulse
+from cryptowatcher.domain.watcher import CHECKPOINT_SCHEMA
 from cryptowatcher.errors import Unavailable
+from cryptowatcher.pipeline.backfill import Backfill
 from cryptowatcher.pipeline.beat import BEAT_EVERY, Beater
 from cryptowatcher.pipeline.collect import Collector
 from cryptowatcher.pipeline.meters import Meters
@@ -22,7 +25,8 @@ from cryptowatcher.pipeline.pacing import Pacer
 from cryptowatcher.pipeline.score import Scorer
 from cryptowatcher.pipeline.tidy import Tidier
 from cryptowatcher.pipeline.watch import Watch
-from cryptowatcher.ports import Channel, Clock, Journal, Source, Store, Traces
+from cryptowatcher.ports import Channel, Clock, HistorySource, Journal, Source, Store, Traces
+from cryptowatcher.recall import Work, at_once
 from cryptowatcher.supervise import Jobs
 
 CATCH_UP_WITHIN = 5.0
@@ -52,8 +56,13 @@ class Pipeline:
         keep: Retention = Retention(),  # noqa: B008  it is frozen
         meters: Meters | None = None,
         traces: Traces | None = None,
+        history: Terms | None = None,
+        work: Work = at_once,
     ) -> None:
-        """`defaults`: channels of the rules that name none; without it all."""
+        """`defaults`: channels of the rules that name none; without it all. `history`: how to ask for what was not
+        watched, None: not at all. `work`: how what takes long is done."""
+        self._history = history
+        self._work = work
         self._store = store
         self._journal = journal
         self._clock = clock
@@ -88,6 +97,7 @@ class Pipeline:
             committed=self._notifier.wake,
             meters=self.meters,
             traces=self._traces,
+            work=self._work,
         )
 
     @property
@@ -142,15 +152,40 @@ class Pipeline:
 
     async def _collect(self, source: Source) -> None:
         pacer = Pacer(source.name, source.pace, self._store, self._clock, self._random)
+        backfill = self._backfill(source, pacer)
         collector = Collector(
-            source, self._journal, self._store, pacer, self._clock, meters=self.meters, traces=self._traces
+            source,
+            self._journal,
+            self._store,
+            pacer,
+            self._clock,
+            meters=self.meters,
+            traces=self._traces,
+            backfill=backfill,
         )
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(collector.run())
                 group.create_task(collector.report())
+                if backfill:
+                    group.create_task(backfill.run())
         except BaseExceptionGroup as error:
             raise innermost(error) from error
+
+    def _backfill(self, source: Source, pacer: Pacer) -> Backfill | None:
+        if self._history is None or not isinstance(source, HistorySource):
+            return None
+        return Backfill(
+            source,
+            self._journal,
+            self._store,
+            pacer,
+            self._clock,
+            terms=self._history,
+            looks=lambda: self._watch.looks(),
+            schema=CHECKPOINT_SCHEMA,
+            meters=self.meters,
+        )
 
     async def _follow(self) -> None:
         # What was stepped and not committed is only in memory: after a failure begin from the store again.

@@ -32,6 +32,7 @@ T = TypeVar("T")
 NAMES = ("drops", "rises", "Äther")
 CHANNELS = ("mail", "ops")
 HOLDERS = ("a", "b")
+PARTS = ("p1", "p2", "p3", "p4")
 UNFINISHED = ("queued", "retrying", "leased")
 
 
@@ -47,6 +48,8 @@ class Model:
         self.rules: dict[str, Rule] = {}
         self.versions: dict[str, int] = {}
         self.changes: list[tuple[str, Rule | None]] = []
+        self.parts: set[str] = set()
+        self.checkpoints: dict[tuple[str, int, int], frozenset[str]] = {}
 
     def commit(self, step: Step, epoch: int, before: Cursor | None) -> bool:
         if epoch != self.epoch or epoch == 0 or before != self.cursor:
@@ -60,6 +63,16 @@ class Model:
             self.lifecycle.pop(key, None)
         for row in step.lifecycle:
             self.lifecycle[row.rule, row.pair] = row
+        return True
+
+    def save_checkpoint(self, at: Cursor, schema: int, names: frozenset[str]) -> bool:
+        if names - self.parts:
+            return False
+        self.checkpoints = {key: parts for key, parts in self.checkpoints.items() if key[0] == at.journal}
+        self.checkpoints[at.journal, schema, at.seq] = names
+        for old in sorted(key for key in self.checkpoints if key[1] == schema)[:-2]:
+            del self.checkpoints[old]
+        self.parts &= set().union(*self.checkpoints.values())
         return True
 
     def claim(
@@ -219,6 +232,22 @@ class StoreMachine(RuleBasedStateMachine):
         removed = self.run(lambda tx: tx.remove_rule("local", name, head=0, now=self.now))
         assert removed == self.model.remove_rule(name)
 
+    @rule(names=st.sets(st.sampled_from(PARTS)))
+    def put_parts(self, names: set[str]) -> None:
+        self.run(lambda tx: tx.put_parts({name: name.encode() for name in names}))
+        self.model.parts |= names
+
+    @rule(
+        names=st.frozensets(st.sampled_from(PARTS), max_size=3),
+        journal=st.sampled_from(["j", "j", "j", "other"]),
+        schema=st.integers(2, 3),
+        seq=st.integers(1, 5),
+    )
+    def save_checkpoint(self, names: frozenset[str], journal: str, schema: int, seq: int) -> None:
+        at = Cursor(journal, seq, 0)
+        saved = self.run(lambda tx: tx.save_checkpoint(at, schema, b"%d" % seq, sorted(names)))
+        assert saved == self.model.save_checkpoint(at, schema, names)
+
     @rule(ms=st.integers(1, 60))
     def time_passes(self, ms: int) -> None:
         self.now += ms
@@ -249,6 +278,9 @@ class StoreMachine(RuleBasedStateMachine):
         assert {each.id: each for each in tx.deliveries("local", limit=999)} == model.deliveries
         assert {(row.rule, row.pair): row for row in tx.lifecycle()} == model.lifecycle
         assert tx.next_due() == model.next_due()
+        assert tx.parts(PARTS) == {name: name.encode() for name in model.parts}
+        for journal, schema, seq in model.checkpoints:
+            assert tx.checkpoint(journal, schema, seq) == (Cursor(journal, seq, 0), b"%d" % seq)
         assert {rule.id: rule for rule in tx.rules("local")} == model.rules
         assert [(change.rule_id, change.rule) for change in tx.rule_changes(0)] == model.changes
 

@@ -90,3 +90,12 @@ def test_what_is_wrong_changes_nothing(terminal: Terminal, args: tuple[str, ...]
     assert result.exit_code == 2
     assert said in result.stderr
     assert lists(terminal) == {"mine": (B,)}
+
+
+def test_a_pair_on_a_list_that_no_source_has_shown_is_named(terminal: Terminal) -> None:
+    assert "no source has shown" not in terminal.run("lists", "set", "mine", "bitcon").stderr, "nothing is known"
+    terminal.store(something())
+    for command in ("set", "add"):
+        said = terminal.run("lists", command, "mine", "bitcon", "bitcoin").stderr
+        assert "no source has shown bitcon/usd yet (list 'mine'); did you mean bitcoin/usd?" in said
+    assert "no source has shown" not in terminal.run("lists", "remove", "mine", "bitcon").stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from cryptowatcher.domain.defaults import DEFAULT_RULES
@@ -199,14 +200,26 @@ def test_a_wrong_end_or_wrong_hours_name_the_option(terminal: Terminal, args: tu
     assert words in result.stderr
 
 
+def listed(terminal: Terminal) -> list[dict[str, object]]:
+    """The rules as programs read them."""
+    found: list[dict[str, object]] = msgspec.json.decode(terminal.run("rules", "list", "--json").stdout)
+    return found
+
+
+def snoozed_until(rule: dict[str, object]) -> object:
+    return rule["snoozed_until_ms"]
+
+
 def test_a_rule_is_snoozed_and_woken_from_the_command_line(terminal: Terminal) -> None:
     terminal.run(*ADD)
     result = terminal.run("rules", "snooze", "btc drops", "2100-01-31")
     assert (result.exit_code, "until 2100-01-31 00:00:00 UTC" in result.stderr) == (0, True)
     assert "snoozed until 2100-01-31" in terminal.run("rules", "list").stdout
+    assert [snoozed_until(each) for each in listed(terminal)] == [4_105_036_800_000]
     assert "woke btc drops" in terminal.run("rules", "wake", "btc drops").stderr
     assert "was not snoozed" in terminal.run("rules", "wake", "btc drops").stderr
     assert "snoozed" not in terminal.run("rules", "list").stdout
+    assert [snoozed_until(each) for each in listed(terminal)] == [None]
     assert terminal.run("rules", "snooze", "btc drops", "1h").exit_code == 0
     for wrong in ("soon", "2020-01-01"):
         result = terminal.run("rules", "snooze", "btc drops", wrong)

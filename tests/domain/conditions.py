@@ -69,6 +69,8 @@ def _comparison(random: Random, setting: Setting) -> str:
         f"change({window}) {op} change({another})",
         f"change({window}) / range({another}) {op} 0.5",
         f"change_since({other!r}) {op} {share}",
+        *[f"change_since_alert({other!r}) {op} {share}"] * 3,
+        *[f"abs(change_since_alert({other!r})) {level} {fall}"] * 2,
         f"high({window}) {op} {one!r}",
         f"low({window}) {op} {one!r}",
         f"drawdown({window}) {op} {fall}",

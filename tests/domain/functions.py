@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cryptowatcher.domain.features import Args, Function, Parameter, Unit
+from cryptowatcher.domain.features.bounds import ANYTHING
 from cryptowatcher.domain.rules.language import Language
 from cryptowatcher.errors import ConfigError
 
@@ -39,9 +40,9 @@ FUNCTIONS = {
         _a("ratio", Parameter("pair", "pair"), unit="number", says="the price in units of {pair}",
            example="ratio(bitcoin/usd)"),
         _a("change", WINDOW, unit="fraction", says="the change within {window}", example="change(5m)",
-           never_negative=False, needs=lambda args: int(args[0])),
+           bounds=ANYTHING, needs=lambda args: int(args[0])),
         _a("change_since", Parameter("price", "price"), unit="fraction", says="the change since {price}",
-           example="change_since(60000)", never_negative=False),
+           example="change_since(60000)", bounds=ANYTHING),
         _a("high", WINDOW, unit="price", says="the highest price within {window}", example="high(30d)",
            needs=lambda args: int(args[0])),
         _a("drawdown", WINDOW, unit="fraction", says="the fall from the highest price within {window}",
@@ -58,7 +59,7 @@ FUNCTIONS = {
            says="the band of width {width} over {count} closes of {interval}", example="bollinger(20, 2, 1h)"),
         _a("macd", Parameter("fast", "count", 12), Parameter("slow", "count", 26), INTERVAL, unit="number",
            says="the MACD of {fast} and {slow} closes of {interval}", example="macd(12, 26, 1h)",
-           check=_fast_before_slow, never_negative=False),
+           check=_fast_before_slow, bounds=ANYTHING),
         _a("average", Parameter("feature", "feature"), WINDOW, unit="number",
            says="the average over {window} of {feature}", example="average(volume(1h), 7d)"),
     )

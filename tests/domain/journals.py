@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from cryptowatcher.domain.hours import show_moment
-from cryptowatcher.domain.records import Beat, Body, ClockStep, Held, Record, Ticks, Verdict
+from cryptowatcher.domain.records import Beat, Body, ClockStep, Fill, Held, Record, Ticks, Verdict
 from cryptowatcher.domain.rules.model import Repeat, Rule, RuleChange, RuleSpec, next_version
 from cryptowatcher.domain.ticks import TickBatch
 from tests.domain.conditions import CAP, PRICES, Setting, condition
@@ -179,8 +179,21 @@ def _body(random: Random, batch: TickBatch, *, newest: int) -> Body:
             return Ticks(batch)
 
 
-def journey(random: Random, *, records: int, rules: int, most_instants: int, ages: bool = True) -> Journey:
-    """A journal of so many records, and changes of so many rules at random places."""
+def _told(random: Random, scale: float, *, newest: int, spacing: int) -> Fill:
+    """History of a pair, up to about its newest observation."""
+    pair, end = random.choice(PAIRS), newest - random.choice((-1, 0, 3)) * spacing
+    rows = [
+        [(pair, random.choice(PRICES) * scale, end - back * spacing)] for back in range(random.choice((3, 20, 60)))
+    ]
+    batch = batch_of(rows[::-1], received_at=newest, valid_for=2 * spacing)
+    return Fill(msgspec.structs.replace(batch, starts=np.zeros(1, np.int64)), spacing)
+
+
+def journey(
+    random: Random, *, records: int, rules: int, most_instants: int, ages: bool = True, fills: bool = False
+) -> Journey:
+    """A journal of so many records, and changes of so many rules at random places. `fills`: with history that is
+    told afterwards."""
     scale = random.choice(SCALES)
     # The usual distance of two records in minutes: so that windows of every grid are known now and then.
     pace = random.choice((1, 1, 1, 5, 60, 720))
@@ -202,7 +215,10 @@ def journey(random: Random, *, records: int, rules: int, most_instants: int, age
         at = max(at, time + random.choice((0, 300, 5_000)))
         valid_for = (5 if steady else random.choice((1, 5, 5, 5, 5))) * MINUTE * pace
         batch = batch_of(instants, received_at=time + 50, valid_for=valid_for)
-        found.append(Record(seq=seq, at=at, writer="w", number=seq, body=_body(random, batch, newest=newest)))
+        body = _body(random, batch, newest=newest)
+        if fills and random.random() < 0.2:
+            body = _told(random, scale, newest=time, spacing=random.choice((1, 5)) * MINUTE * pace)
+        found.append(Record(seq=seq, at=at, writer="w", number=seq, body=body))
         newest = max(newest, int(batch.observed_at.max()))
         while random.random() < 0.3:
             if random.random() < 0.2:
@@ -212,7 +228,7 @@ def journey(random: Random, *, records: int, rules: int, most_instants: int, age
 
 
 def journeys(
-    *, rules: int = 6, records: int = 40, most_instants: int = 3, ages: bool = True
+    *, rules: int = 6, records: int = 40, most_instants: int = 3, ages: bool = True, fills: bool = False
 ) -> st.SearchStrategy[Journey]:
     """Journals of up to so many records; `ages`: with rules that time alone makes fire.
 
@@ -220,6 +236,8 @@ def journeys(
     """
 
     def make(seed: int, length: int) -> Journey:
-        return journey(Random(seed), records=length, rules=rules, most_instants=most_instants, ages=ages)
+        return journey(
+            Random(seed), records=length, rules=rules, most_instants=most_instants, ages=ages, fills=fills
+        )
 
     return st.builds(make, st.integers(0, 2**48), st.integers(1, records))

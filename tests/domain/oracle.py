@@ -9,6 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import pairwise
+
+from msgspec.structs import replace as replace_struct
 
 from cryptowatcher.domain import hours, intervals
 from cryptowatcher.domain.alerts import Alert, AlertKind, Part, alert_id
@@ -19,11 +22,24 @@ from cryptowatcher.domain.rules.check import parse_percent
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, LifecycleState, Rule, RuleChange
 from cryptowatcher.domain.rules.tree import Comparison, Condition, Expression, calls
 from cryptowatcher.domain.ticks import TickBatch
-from tests.domain.plain import Looked, Seen, World, holds, leaves, looked, still_holds, truth, value_of
+from tests.domain.plain import (
+    Looked,
+    Seen,
+    World,
+    after_alert,
+    holds,
+    leaves,
+    looked,
+    spread,
+    still_holds,
+    truth,
+    value_of,
+)
 
 parse = cache(language.parse)
 parse_duration = cache(intervals.parse_duration)
 parse_moment = cache(hours.parse_moment)
+TWO_MINUTES = 120_000
 Key = tuple[str, str]
 """A rule's id and a pair."""
 
@@ -56,6 +72,7 @@ class Oracle:
     """Feed it what an engine is fed.
 
     known: what each rule last knew of each number of each pair, since it began
+    told:  for each rule and pair the times of its alerts
     looks: how often a rule was judged for a pair
     """
 
@@ -64,6 +81,7 @@ class Oracle:
     places: dict[Key, Place] = field(default_factory=dict)
     firings: dict[Key, Firing] = field(default_factory=dict)
     known: dict[Key, dict[Expression, Known]] = field(default_factory=dict)
+    told: dict[Key, list[int]] = field(default_factory=dict)
     stepped: int = 0
     instants: int = 0
     looks: int = 0
@@ -145,10 +163,20 @@ class Oracle:
         """What was seen of these pairs never was. Rules that looked at it wait again, but what is done is done."""
         for anew in pairs:
             self._meet(anew)
+            for rule in self.rules.values():
+                self._forget_alert(rule, anew)
             self.world.seen[anew] = []
             for rule in self.rules.values():
                 for pair in self.world.seen:
                     self._forget(rule, pair, anew)
+
+    def _forget_alert(self, rule: Rule, anew: str) -> None:
+        """What a rule told at a price that was wrong is nothing to count from."""
+        told, past, key = self.firings.get((rule.id, anew)), self.world.seen[anew], (rule.id, anew)
+        if rule.spec.paused or told is None or told.version != rule.version or not _covers(rule, anew):
+            return
+        if past and past[-1].price == told.price:
+            self.firings[key] = replace_struct(told, price=0.0)
 
     def _forget(self, rule: Rule, pair: str, anew: str) -> None:
         if rule.spec.paused or not _covers(rule, pair):
@@ -219,18 +247,42 @@ class Oracle:
         kind = self._next(rule, key)
         if kind is None:
             return []
-        before = self.firings.get(key)
-        if before is not None and time - before.last_fired_at < parse_duration(rule.spec.cooldown):
-            self.firings[key] = _counted(before)
+        before, told = self.firings.get(key), self.told.setdefault(key, [])
+        cools = before is not None and time - before.last_fired_at < parse_duration(rule.spec.cooldown)
+        if before is not None and (cools or _debt([*told, time]) > 30 * TWO_MINUTES):
             self.places[key] = Place("inside", time)  # nothing was sent, so `once` is still owed
+            self._count_from_here(rule, key, replace_struct(before, suppressed=before.suppressed + 1))
             return []
-        fired = before.fired + 1 if before is not None else 1
-        self.firings[key] = Firing(rule=rule.id, pair=pair, last_fired_at=time, fired=fired, suppressed=0)
-        return [self._alert(rule, pair, kind, record, before)]
+        alert = self._alert(rule, pair, kind, record, before)
+        told.append(time)
+        busy, fired = time + _debt(told), len(told)
+        firing = Firing(rule=rule.id, pair=pair, last_fired_at=time, fired=fired, suppressed=0, busy_until=busy)
+        self._count_from_here(rule, key, firing)
+        return [alert]
+
+    def _count_from_here(self, rule: Rule, key: Key, firing: Firing) -> None:
+        """It has fired: what it counts from its last firing begins here, and may be over by that."""
+        counts = any(call.name == "change_since_alert" for call in calls(parse(rule.spec.when)))
+        price, version = (self.world.seen[key[1]][-1].price, rule.version) if counts else (0.0, 0)
+        self.firings[key] = replace_struct(firing, price=price, version=version)
+        if counts and self.places[key].state == "inside" and self._is_over_now(rule, key):
+            del self.places[key]
+
+    def _condition(self, rule: Rule, pair: str) -> Condition:
+        """As it stands for a pair: it may count from the rule's last alert for it."""
+        told, condition = self.firings.get((rule.id, pair)), parse(rule.spec.when)
+        if told is None or not told.price or told.version != rule.version:
+            return condition
+        return after_alert(condition, told.price)
+
+    def _is_over_now(self, rule: Rule, key: Key) -> bool:
+        band = parse_percent(rule.spec.rearm, where="")
+        return still_holds(spread(self._condition(rule, key[1])), band, key[1], self.world) is False
 
     def _next(self, rule: Rule, key: Key) -> AlertKind | None:
         """Move (rule, pair) by what is known of its condition now; the kind of its firing if it fires."""
-        condition, pair, spec = parse(rule.spec.when), key[1], rule.spec
+        pair, spec = key[1], rule.spec
+        condition = spread(self._condition(rule, pair))
         time, hold = self.world.seen[pair][-1].time, parse_duration(spec.for_)
         after = Place("done" if spec.repeat == "once" else "inside", time)
         true = holds(condition, pair, self.world)
@@ -256,7 +308,7 @@ class Oracle:
                     return "edge"
                 self.places[key] = replace(place, held=held, blind=true is None)
             case Place(state="inside"):
-                if still_holds(condition, parse_percent(spec.rearm, where=""), pair, self.world) is False:
+                if self._is_over_now(rule, key):
                     del self.places[key]
         return None
 
@@ -282,7 +334,8 @@ class Oracle:
 
     def _alert(self, rule: Rule, pair: str, kind: AlertKind, record: Record, fired: Firing | None) -> Alert:
         """`fired`: when it fired before."""
-        condition, newest = parse(rule.spec.when), self.world.seen[pair][-1]
+        written, newest = self._condition(rule, pair), self.world.seen[pair][-1]
+        condition = spread(written)
         said = [*leaves(condition)]
         values = [value_of(each.number, pair, self.world) for each in said]
         known = self.known.get((rule.id, pair), {})
@@ -305,10 +358,10 @@ class Oracle:
             event_time=newest.time - gap,
             at=record.at,
             seq=record.seq,
-            condition=str(condition),
-            value=value,
+            condition=str(written),
+            value=said[first].said(value),
             constant=said[first].constant,
-            previous=None if kind == "already" or previous is None else previous.value,
+            previous=None if kind == "already" or previous is None else said[first].said(previous.value),
             price=newest.price,
             source=newest.source,
             received_at=newest.received_at,
@@ -352,18 +405,19 @@ def _gap(condition: Condition, time: int, befores: list[Known | None], fired_at:
     return away if away > next(last.valid_for for last in there if last.time == begin) else 0
 
 
-def _counted(firing: Firing) -> Firing:
-    return Firing(
-        rule=firing.rule,
-        pair=firing.pair,
-        last_fired_at=firing.last_fired_at,
-        fired=firing.fired,
-        suppressed=firing.suppressed + 1,
-    )
+def _debt(told: list[int]) -> int:
+    """Two minutes for each alert; what passed since the one before is paid back."""
+    debt = TWO_MINUTES if told else 0
+    for before, time in pairwise(told):
+        debt = max(0, debt - (time - before)) + TWO_MINUTES
+    return debt
 
 
 def _parts(said: list[Looked], values: list[float | None]) -> tuple[Part, ...]:
-    return tuple(Part(each.text, value, each.constant) for each, value in zip(said, values, strict=True))
+    return tuple(
+        Part(each.text, None if value is None else each.said(value), each.constant)
+        for each, value in zip(said, values, strict=True)
+    )
 
 
 def _numbers(rule: Rule) -> list[Expression]:
@@ -372,7 +426,7 @@ def _numbers(rule: Rule) -> list[Expression]:
 
 @cache
 def _numbers_of(when: str) -> list[Expression]:
-    return [each.number for each in leaves(parse(when))]
+    return [each.number for each in leaves(spread(parse(when)))]
 
 
 def _is_timed(number: Expression) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 from cryptowatcher.domain.features import catalogue
 from cryptowatcher.domain.features.line import Line
 from cryptowatcher.domain.rules.tree import (
+    And,
     Apply,
     Arithmetic,
     Call,
@@ -107,7 +108,7 @@ def feature(call: Call, pair: str, world: World) -> float | None:
             return newest.market_cap
         case "age", _:
             return float(world.now - newest.at)
-        case "change_since", (float(since),):
+        case "change_since" | "change_since_alert", (float(since),):
             return (newest.price - since) / since
         case "ratio", (str(other),):
             return _ratio(newest, world.seen.get(other, []))
@@ -202,13 +203,19 @@ def line_of(pair: str, world: World) -> Line:
 
 @dataclass(frozen=True)
 class Looked:
-    """A comparison as it is judged: a number against a constant. `text`: with each `not` before it carried out."""
+    """A comparison as it is judged: a number against a constant. `text`: with each `not` before it carried out.
+    `since`: the price from which the number, which is the price then, is said as a change."""
 
     text: str
     op: Operator
     number: Expression
     constant: float
     slack: float
+    since: float | None = None
+
+    def said(self, value: float) -> float:
+        """The number as the comparison means it."""
+        return value if self.since is None else (value - self.since) / self.since
 
     @property
     def rises(self) -> bool:
@@ -219,6 +226,7 @@ class Looked:
         """Whether it holds; with a band, whether it still holds when its constant is so much further back."""
         if value is None:
             return None
+        value = self.said(value)
         back = abs(self.constant) * band
         constant = self.constant - back if self.rises else self.constant + back
         if self.op in (">=", "crosses above"):
@@ -236,6 +244,10 @@ def looked(comparison: Comparison) -> Looked:
     number, constant = _sides(comparison)
     percent = isinstance(comparison.right, Number) and comparison.right.percent
     slack = SLACK if percent or is_share(number) else 0.0
+    if isinstance(number, Call) and number.name == "change_since_alert":
+        (since,) = number.args
+        assert isinstance(since, float)
+        return Looked(str(comparison), comparison.op, Call("price"), constant, slack, since)
     return Looked(str(comparison), comparison.op, number, constant, slack)
 
 
@@ -305,6 +317,49 @@ def is_share(node: Expression) -> bool:
 # --- conditions ------------------------------------------------------------------------------------
 
 OPPOSITE: dict[Operator, Operator] = {"<": ">=", ">=": "<", ">": "<=", "<=": ">"}
+
+
+def after_alert(condition: Condition, price: float) -> Condition:
+    """The condition of a rule that told at this price: what counts from the last alert counts from there."""
+    match condition:
+        case Not():
+            return Not(after_alert(condition.of, price))
+        case And():
+            return And(tuple(after_alert(part, price) for part in condition.parts))
+        case Or():
+            return Or(tuple(after_alert(part, price) for part in condition.parts))
+        case _:
+            return Comparison(condition.op, _moved(condition.left, price), condition.right)
+
+
+def _moved(node: Expression, price: float) -> Expression:
+    match node:
+        case Call(name="change_since_alert"):
+            return Call(node.name, (price,))
+        case Apply(name="abs", args=(one,)):
+            return Apply("abs", (_moved(one, price),))
+        case _:
+            return node
+
+
+def spread(condition: Condition) -> Condition:
+    """A change since the last alert that is as large in one way or the other, as two comparisons."""
+    match condition:
+        case Not():
+            return Not(spread(condition.of))
+        case And():
+            return And(tuple(spread(part) for part in condition.parts))
+        case Or():
+            return Or(tuple(spread(part) for part in condition.parts))
+        case Comparison(op, Apply("abs", (Call(name="change_since_alert") as change,)), right):
+            down = Number(0.0 - (constant_of(right) or 0.0), percent=True)
+            ways = (Comparison(op, change, right), Comparison(_MIRRORED[op], change, down))
+            return Or(ways) if op in (">", ">=") else And(ways)
+        case _:
+            return condition
+
+
+_MIRRORED: dict[Operator, Operator] = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
 
 def leaves(condition: Condition, *, denied: bool = False) -> Iterator[Looked]:

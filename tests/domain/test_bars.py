@@ -11,11 +11,11 @@ import pytest
 
 from cryptowatcher.domain import checkpoints
 from cryptowatcher.domain.features.bars import ROWS, Ring
-from cryptowatcher.domain.features.columns import Column
+from cryptowatcher.domain.features.columns import Column, Group
 from cryptowatcher.domain.features.line import Line
 from cryptowatcher.domain.features.memory import Memory, MemoryState
 from cryptowatcher.domain.intervals import INTERVALS, MS
-from cryptowatcher.domain.ticks import Floats, Ints, TickBatch
+from cryptowatcher.domain.ticks import Floats, TickBatch
 from tests.domain.lines import BEGIN, KINDS, Asked, along, instants, line, same_bits, stepped, times_of, walk
 
 MINUTE = MS["m"]
@@ -215,9 +215,9 @@ class _Counting(Column):
         super().__init__()
         self.times = 0
 
-    def compute(self, ring: Ring, cols: Ints) -> Floats:
-        self.times += len(cols)
-        return ring.total[cols].astype(np.float64)
+    def compute(self, ring: Ring, group: Group) -> Floats:
+        self.times += len(group.cols)
+        return ring.total[group.taken].astype(np.float64)
 
 
 def test_what_is_read_is_computed_again_only_when_a_bar_has_ended() -> None:

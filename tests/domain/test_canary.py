@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cryptowatcher.domain.canary import HIGH, LOW, RULE, SYSTEM_OWNER
+from cryptowatcher.domain.checkpoints import Whole
 from cryptowatcher.domain.pairs import CANARY, check_pair
 from cryptowatcher.domain.quality import Judge
 from cryptowatcher.domain.records import Body, Held, Record, Ticks, Verdict
@@ -42,7 +43,7 @@ def everyones(*, first: int, head: int) -> list[RuleChange]:
     return [change_to(spec, number, head=head) for number, spec in enumerate(specs, first)]
 
 
-def begun(changes: list[RuleChange], state: bytes | None = None) -> Watcher:
+def begun(changes: list[RuleChange], state: Whole | None = None) -> Watcher:
     """A watcher as a process begins with it: from the state that one before left, and with what is not in it."""
     watcher = Watcher()
     if state is not None:
@@ -69,6 +70,7 @@ def followed(changes: list[RuleChange], bodies: list[Body], *, restart_every: in
         at_rest=[each for effects in seen for each in effects.at_rest],
         firings=[each for effects in seen for each in effects.firings],
         take_ups=[each for effects in seen for each in effects.take_ups],
+        notices=[each for effects in seen for each in effects.notices],
     )
 
 

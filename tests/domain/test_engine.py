@@ -118,7 +118,7 @@ def test_two_hundred_thousand_steps_agree() -> None:
 def test_the_random_journals_make_rules_fire_in_every_way() -> None:
     """Guards the tests above: agreement about nothing would prove nothing."""
     found: Counter[str] = Counter()
-    for seed in range(25):
+    for seed in range(40):
         watcher = Watcher(candles=False)
         made = journey(Random(seed), records=30, rules=12, most_instants=3)
         rules = [change.rule for change in made.changes if change.rule is not None]
@@ -132,12 +132,17 @@ def test_the_random_journals_make_rules_fire_in_every_way() -> None:
                 found.update(ways_of(alert))
                 on_mine = (alert.rule, alert.version) in listed
                 found["of a pair that came onto the list"] += on_mine and alert.pair not in MINE_AT_FIRST
+            again = [firing for firing in effects.firings if firing.price and firing.fired > 1]
+            found["counted from an alert"] += len(again)
             found["suppressed"] += sum(firing.suppressed > 0 for firing in effects.firings)
             found.update(row.state for row in effects.lifecycle)
     kinds = [f"{kind} {number}" for kind in ("edge", "gap", "already") for number in ("one", "several")]
     words = ("and", "or", "not", "crosses", "price", "change", "high", "drawdown", "ratio", "market_cap", "age")
     states = ("suppressed", "unarmed", "inside", "done", "pending")
-    others = ("after some were held back", "with a part unknown", "of a pair that came onto the list")
+    others = (
+        *("after some were held back", "with a part unknown", "of a pair that came onto the list"),
+        *("counted from an alert", "change_since_alert"),
+    )
     wanted = (*kinds, *words, *states, *others)
     assert all(found[way] >= 3 for way in wanted), found
 

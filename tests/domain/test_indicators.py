@@ -18,12 +18,13 @@ import talib
 from cryptowatcher.domain.features import amounts, averages, catalogue, momentum, volatility
 from cryptowatcher.domain.features.barline import BarSeries
 from cryptowatcher.domain.features.line import Line
+from cryptowatcher.domain.features.memory import Memory
 from cryptowatcher.domain.intervals import MS
 from cryptowatcher.domain.rules.tree import Call
 from cryptowatcher.domain.ticks import Floats
 from cryptowatcher.errors import ConfigError
 from cryptowatcher.testing.contracts.features import FeatureContract
-from tests.domain.lines import BEGIN, Asked, along, line, same_bits, stepped, times_of, walk
+from tests.domain.lines import BEGIN, Asked, along, instants, line, same_bits, stepped, times_of, walk
 
 MINUTE, HOUR, DAY = MS["m"], MS["h"], MS["d"]
 CANDLES = Path(__file__).parents[3] / "shared/data/candles"
@@ -388,6 +389,38 @@ def test_steps_and_series_agree_where_bars_are_missing_here_and_there() -> None:
     for feature, values in zip(asked, stepped([made], asked), strict=True):
         assert same_bits(values[made.pair], along(made, feature)), feature
         assert not np.isnan(values[made.pair]).all(), feature
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.02, 0.2])
+def test_a_market_that_is_asked_for_as_a_whole_has_the_values_of_each_of_its_pairs(missing: float) -> None:
+    """All are asked for after each minute, of which some know nothing: who has nothing new keeps its value."""
+    rng = np.random.default_rng(16)
+    pairs, minutes = 16, 165
+    seen = rng.random((pairs, minutes)) >= missing
+    seen[:, 0] = True
+    market = [
+        line(
+            BEGIN + MINUTE * (1 + np.flatnonzero(known)),
+            walk(int(known.sum()), rng),
+            valid_for=2 * MINUTE,
+            pair=f"coin-{number}/usd",
+        )
+        for number, known in enumerate(seen)
+    ]
+    asked: list[Asked] = [("sma", (9, MINUTE)), ("rsi", (7, MINUTE)), ("atr", (5, MINUTE)), ("ema", (6, MINUTE))]
+    asked += [("macd", (3, 5, 2, MINUTE)), ("macd_signal", (3, 5, 2, MINUTE)), ("stochastic_d", (10, 4, MINUTE))]
+    asked += [("bollinger_upper", (30, 2.0, MINUTE)), ("volatility", (20 * MINUTE, MINUTE))]
+    expected = [[along(made, feature) for made in market] for feature in asked]
+    place, memory = np.cumsum(seen, axis=1) - 1, Memory()
+    cols = memory.universe.columns(tuple(made.pair for made in market))
+    memory.widen()
+    for minute, instant in enumerate(instants(market)):
+        memory.add(memory.universe.columns(instant.pairs), instant, at=instant.received_at)
+        if minute < 3:
+            continue
+        for (name, args), rows in zip(asked, expected, strict=True):
+            should = np.array([row[at] for row, at in zip(rows, place[:, minute], strict=True)])
+            assert same_bits(catalogue()[name].step(memory, cols, args), should), (name, minute)
 
 
 @pytest.mark.parametrize(

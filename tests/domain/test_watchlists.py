@@ -12,6 +12,7 @@ from cryptowatcher.domain.rules.model import Rule, RuleSpec
 from cryptowatcher.domain.rules.watchlists import check_list, list_of, members_of, pairs_of, parse_list
 from cryptowatcher.domain.rules.words import say
 from cryptowatcher.errors import ConfigError
+from tests.domain.states import rules_of
 from tests.domain.test_lifecycle import Story
 
 A, B = "a/usd", "b/usd"
@@ -164,8 +165,10 @@ def test_lists_that_change_often_leave_nothing_behind() -> None:
         story.list(B, A)
         story.see(90.0, pair=B, every=0)
     state = story.watcher.engine.state()
-    assert len(state.rules) == 1
-    assert [number for number, _ in state.watched] == [n for n, _ in plain.watcher.engine.state().watched]
+    assert len(rules_of(state)) == 1
+    assert [watched.number for watched in state.watched] == [
+        watched.number for watched in plain.watcher.engine.state().watched
+    ]
 
 
 # --- how they are written ----------------------------------------------------------------------------

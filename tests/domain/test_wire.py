@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cryptowatcher.domain.records import Beat, Body, ClockStep, Gap, Held, Ticks, Verdict
+from cryptowatcher.domain.records import Beat, Body, ClockStep, Fill, Gap, Held, Ticks, Verdict
 from cryptowatcher.domain.ticks import TickBatch, one_instant
 from cryptowatcher.domain.wire import LIMIT, Damaged, UnknownRecord, decode_body, encode_body
 from tests.domain.schema_1 import WRITTEN as WRITTEN_IN_SCHEMA_1
@@ -20,7 +20,9 @@ from tests.domain.schema_1 import WRITTEN as WRITTEN_IN_SCHEMA_1
 INT64 = st.integers(-(2**63), 2**63 - 1)
 BITS = st.integers(0, 2**64 - 1)
 WRITTEN_BY_THIS_RELEASE = bytes.fromhex("0502d1cb664d050282a474797065a5636c6f636ba473746570cd0400")
-ONE_OF_EACH = [body for body, _ in WRITTEN_IN_SCHEMA_1]
+ONE_OF_EACH = [body for body, _ in WRITTEN_IN_SCHEMA_1] + [
+    Fill(one_instant({"bitcoin/usd": 64000.5}, observed_at=1_790_000_000_000), 300_000)
+]
 
 
 @st.composite
@@ -50,6 +52,7 @@ def bodies() -> st.SearchStrategy[Body]:
         st.builds(Ticks, batches()),
         st.builds(Held, batches(), text),
         st.builds(Verdict, batches(), st.booleans(), text),
+        st.builds(Fill, batches(), st.integers(0, 2**62)),
         st.just(Beat()),
         st.builds(ClockStep, st.integers(-(2**62), 2**62)),
         st.builds(Gap, text),
@@ -60,7 +63,7 @@ def plain(value: object) -> object:
     """Comparable to the last bit."""
     if isinstance(value, np.ndarray):
         return value.dtype.str, value.tobytes()
-    if isinstance(value, (Ticks, Held, Verdict, TickBatch)):
+    if isinstance(value, (Ticks, Held, Verdict, Fill, TickBatch)):
         return type(value), [plain(getattr(value, name)) for name in value.__struct_fields__]
     return value
 

@@ -12,6 +12,7 @@ from typing import Literal, NoReturn
 
 import msgspec
 
+from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.deliveries import delivery_id
 from cryptowatcher.domain.intervals import INTERVALS
 from cryptowatcher.domain.records import Draft
@@ -80,7 +81,8 @@ async def straight(store: Store, journal: Journal, positions: dict[int, int]) ->
     for record in await all_records(journal):
         watcher.step(record)
     effects = watcher.effects()
-    deliveries = (delivery_id(a.id, channel) for a in effects.alerts for channel in a.channels or CHANNELS)
+    told = [*effects.alerts, *effects.notices]
+    deliveries = (delivery_id(alert.id, channel) for alert in told for channel in channels_of(alert))
     return Outcome(
         alerts=by_key([*effects.alerts], "id"),
         deliveries=tuple(sorted(deliveries)),
@@ -90,6 +92,12 @@ async def straight(store: Store, journal: Journal, positions: dict[int, int]) ->
         prices=by_key([*effects.prices], "pair"),
         take_ups=tuple((taken.number, taken.seq) for taken in effects.take_ups),
     )
+
+
+def channels_of(alert: Alert) -> set[str]:
+    """Where it goes; "" stands for where alerts go whose rule names none."""
+    named = set(alert.channels or ("",))
+    return named - {""} | set(CHANNELS if "" in named else ())
 
 
 class World:

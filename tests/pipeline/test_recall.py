@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -11,18 +12,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cryptowatcher.adapters.sqlite_file import connect
+from cryptowatcher.domain.checkpoints import decode_head, encode, join
 from cryptowatcher.domain.records import Draft, Record, Ticks
-from cryptowatcher.domain.rules.model import RuleChange
+from cryptowatcher.domain.rules.model import RuleChange, RuleSpec
 from cryptowatcher.domain.ticks import one_instant
-from cryptowatcher.domain.watcher import CHECKPOINT_SCHEMA, Watcher
+from cryptowatcher.domain.watcher import CHECKPOINT_SCHEMA, Watcher, WatcherState
 from cryptowatcher.pipeline.watch import Watch
 from cryptowatcher.ports import Journal, Store, Tx
-from cryptowatcher.recall import Recalled, recall
+from cryptowatcher.recall import PAGE, Recalled, recall
 from cryptowatcher.testing import virtual_time
 from tests.domain.journals import Journey, examples, journeys
+from tests.domain.states import told
 from tests.pipeline.desk import Desk, at_a_desk, to_the_head
 from tests.pipeline.inline import Around, Hands, Reading, all_records, nothing, opened, put, save_change
-from tests.pipeline.lives import CHANNELS, OWNER
+from tests.pipeline.lives import CHANNELS, EVER, OWNER
 
 IN_MEMORY = Path("/dev/shm")
 
@@ -45,7 +49,13 @@ async def straight(store: Store, records: Sequence[Record], *, candles: bool) ->
             watcher.step(record)
     watcher.apply_changes(before=upto + 1)
     watcher.effects()
-    return watcher.state()
+    return said(watcher)
+
+
+def said(watcher: Watcher) -> bytes:
+    """All that its later steps depend on, whatever slots its rules happen to be in."""
+    state = join(watcher.state(), WatcherState)
+    return encode((told(state.engine), state.candles, state.applied, state.blindness))
 
 
 async def recalled(journal: Journal, store: Store, *, candles: bool = True) -> Recalled:
@@ -79,7 +89,7 @@ async def follow(journey: Journey, random: Random, folder: Path) -> None:
             if random.random() < 0.3 and await store.run(lambda tx: tx.cursor()) is not None:
                 candles = random.random() < 0.5
                 found = await recalled(journal, store, candles=candles)
-                assert found.watcher.state() == await straight(store, written, candles=candles)
+                assert said(found.watcher) == await straight(store, written, candles=candles)
 
 
 async def save(store: Store, change: RuleChange, *, head: int) -> None:
@@ -138,7 +148,7 @@ def test_what_is_trimmed_while_somebody_reads_is_read_anew_from_the_newer_checkp
         reading.before_read = tidy
         found = await recalled(reading, desk.store)
         assert (found.checkpoint, found.cursor.seq) == (9, 10)
-        assert found.watcher.state() == await straight(desk.store, written, candles=True)
+        assert said(found.watcher) == await straight(desk.store, written, candles=True)
 
     at_a_desk(tmp_path, act)
 
@@ -187,6 +197,156 @@ def test_the_work_is_done_where_it_is_asked_to_be(tmp_path: Path) -> None:
             return fn()
 
         assert await recall(desk.journal, desk.store, work=elsewhere) is not None
-        assert len(done) == 2, "the checkpoint, and the records behind it"
+        assert len(done) == 3, "parts of the checkpoint, the watcher they make, and the records behind it"
+
+    at_a_desk(tmp_path, act)
+
+
+# --- what is damaged -------------------------------------------------------------------------------
+
+
+async def three_checkpoints(desk: Desk) -> Watch:
+    """At positions 3, 5 and 7, of which the newest two are kept; and the journal goes on to 8."""
+    await desk.rule()
+    watch = await desk.watch()
+    await soon(desk, watch, 90, 110, 91)
+    await watch.checkpoint()
+    await soon(desk, watch, 92, 93)
+    await watch.checkpoint()
+    await soon(desk, watch, 94, 95)
+    await watch.checkpoint()
+    await soon(desk, watch, 96)
+    return watch
+
+
+def change_store(folder: Path, sql: str, *values: str | bytes) -> int:
+    """From outside; how many rows it changed."""
+    with closing(connect(folder / "store.db")) as db:
+        db.execute(sql, values)
+        return db.changes()
+
+
+def flip(data: bytes, place: int) -> bytes:
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+DAMAGE: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "head": ("UPDATE checkpoints SET state = ? WHERE seq = 7", lambda data: flip(data, len(data) // 2)),
+    "no head": ("UPDATE checkpoints SET state = ? WHERE seq = 7", lambda data: b""),
+}
+
+
+@pytest.mark.parametrize("how", DAMAGE)
+def test_a_damaged_head_is_passed_over_for_the_checkpoint_before(tmp_path: Path, how: str) -> None:
+    async def act(desk: Desk) -> None:
+        await three_checkpoints(desk)
+        written = await all_records(desk.journal)
+        sql, harm = DAMAGE[how]
+        found = await desk.store.run(lambda tx: tx.checkpoint(desk.journal.id, CHECKPOINT_SCHEMA, 7))
+        assert found is not None
+        assert change_store(tmp_path, sql, harm(found[1])) == 1
+        back = await recalled(desk.journal, desk.store)
+        assert (back.checkpoint, back.cursor.seq, back.damaged) == (5, 8, (7,))
+        assert said(back.watcher) == await straight(desk.store, written, candles=True)
+
+    at_a_desk(tmp_path, act)
+
+
+async def parts_of(desk: Desk, seq: int) -> dict[str, bytes]:
+    def read(tx: Tx) -> dict[str, bytes]:
+        found = tx.checkpoint(desk.journal.id, CHECKPOINT_SCHEMA, seq)
+        assert found is not None
+        return tx.parts(decode_head(found[1]).names)
+
+    return await desk.store.run(read)
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["a bit flipped", "gone"])
+def test_whichever_part_is_damaged_a_start_stands_where_it_stood(tmp_path: Path, gone: bool) -> None:
+    """Also where both checkpoints share the part: then the journal is read from its beginning."""
+
+    async def act(desk: Desk) -> None:
+        await three_checkpoints(desk)
+        written = await all_records(desk.journal)
+        expected = await straight(desk.store, written, candles=True)
+        newest, older = await parts_of(desk, 7), await parts_of(desk, 5)
+        starts = set()
+        for name, data in (older | newest).items():
+            harmed = flip(data, len(data) // 2)
+            if gone:
+                change_store(tmp_path, "DELETE FROM checkpoint_parts WHERE name = ?", name)
+            else:
+                change_store(tmp_path, "UPDATE checkpoint_parts SET data = ? WHERE name = ?", harmed, name)
+            back = await recalled(desk.journal, desk.store)
+            assert back.checkpoint == (7 if name not in newest else 5 if name not in older else 0)
+            assert said(back.watcher) == expected
+            starts.add(back.checkpoint)
+            await desk.store.run(lambda tx, part={name: data}: tx.put_parts(part))  # type: ignore[misc]  # mypy: lambda default
+        assert {5, 7} <= starts
+
+    at_a_desk(tmp_path, act)
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["bits flipped", "gone"])
+def test_the_next_checkpoint_after_a_start_mends_what_was_damaged(tmp_path: Path, gone: bool) -> None:
+    """Also parts that did not change since."""
+
+    async def act(desk: Desk) -> None:
+        await three_checkpoints(desk)
+        if gone:
+            change_store(tmp_path, "DELETE FROM checkpoint_parts")
+        else:
+            change_store(tmp_path, "UPDATE checkpoint_parts SET data = x'00'")
+        watch = await desk.watch()
+        await watch.checkpoint()
+        back = await recalled(desk.journal, desk.store)
+        assert (back.checkpoint, back.damaged) == (8, ())
+        await watch.checkpoint()
+        assert (await recalled(desk.journal, desk.store)).checkpoint == 8
+
+    at_a_desk(tmp_path, act)
+
+
+# --- more than a page ------------------------------------------------------------------------------
+
+
+async def many_changes(desk: Desk) -> None:
+    """A rule that was edited more often than a page has rows, another that is new, and prices in between."""
+    await desk.price(90)
+
+    def edit(tx: Tx) -> None:
+        for number in range(PAGE + 5):
+            spec = RuleSpec(name="mine", pairs=("a/usd",), when="price >= 100", cooldown=f"{number + 1}s")
+            tx.save_rule(OWNER, spec, head=1, now=desk.clock.wall)
+
+    await desk.store.run(edit)
+    await desk.rule(name="other", when="price >= 105")  # on the next page
+    watch = await desk.watch()
+    await desk.price(90, 110)
+    await to_the_head(watch)
+    await desk.rule(when="price >= 200")
+    await desk.price(106, 210)  # the other one stays inside
+    await to_the_head(watch)
+
+
+def test_changes_are_taken_up_page_by_page_and_before_the_journal_begins_only_what_became_of_them(
+    tmp_path: Path,
+) -> None:
+    """Where records are gone, what a rule was before it was edited matters no more."""
+
+    async def act(desk: Desk) -> None:
+        await many_changes(desk)
+        assert await desk.alerts() == [3, 3, 5]
+        written = await all_records(desk.journal)
+        back = await recalled(desk.journal, desk.store)
+        assert (back.checkpoint, back.last_change) == (0, PAGE + 7)
+        assert said(back.watcher) == await straight(desk.store, written, candles=True)
+        await desk.journal.trim(4)
+        watch = await desk.watch()
+        await desk.price(100, 220)
+        await to_the_head(watch)
+        assert await desk.alerts() == [3, 3, 5, 7, 7]
+        taken = await desk.store.run(lambda tx: tx.taken_changes(0, EVER, EVER, settled=4))
+        assert [change.number for change, _ in taken] == [PAGE + 6, PAGE + 7]
 
     at_a_desk(tmp_path, act)

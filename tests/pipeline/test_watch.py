@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cryptowatcher.adapters.sqlite_file import connect
 from cryptowatcher.domain.records import Ticks
 from cryptowatcher.domain.ticks import one_instant
 from cryptowatcher.domain.watcher import CHECKPOINT_SCHEMA
@@ -214,6 +216,55 @@ def test_a_checkpoint_is_kept_now_and_then_and_a_restart_reads_only_what_came_af
         assert await desk.alerts() == [3]
 
     at_a_desk(tmp_path, main)
+
+
+def test_a_kill_anywhere_in_a_checkpoint_leaves_the_one_before_and_no_part_for_ever(tmp_path: Path) -> None:
+    async def act(desk: Desk) -> None:
+        await desk.rule()
+        watch = await desk.watch()
+        await desk.price(90, 91)
+        await to_the_head(watch)
+        await watch.checkpoint()
+        parts = stored_parts(tmp_path)
+        for transactions in range(3):
+            await desk.price(92)
+            await to_the_head(watch)
+            left = list(range(transactions))
+
+            async def die(left: list[int] = left) -> None:
+                if not left:
+                    raise Killed
+                left.pop()
+
+            desk.around.before = die
+            with pytest.raises(Killed):
+                await watch.checkpoint()
+            desk.around.before = nothing
+            watch = await desk.watch()
+        found = await desk.store.run(lambda tx: tx.checkpoint(desk.journal.id, CHECKPOINT_SCHEMA, EVER))
+        assert found is not None
+        assert found[0].seq == 2
+        assert stored_parts(tmp_path) > parts, "what was put before the kill"
+        for price in (93, 110):
+            await desk.price(price)
+            await to_the_head(watch)
+            await watch.checkpoint()
+        assert stored_parts(tmp_path) == named_parts(tmp_path)
+        assert await desk.alerts() == [7]
+
+    at_a_desk(tmp_path, act)
+
+
+def stored_parts(folder: Path) -> set[str]:
+    """Names of all that stand in the file."""
+    with closing(connect(folder / "store.db", readonly=True)) as db:
+        return {name for (name,) in db.execute("SELECT name FROM checkpoint_parts")}
+
+
+def named_parts(folder: Path) -> set[str]:
+    """Names of all that a checkpoint is made of."""
+    with closing(connect(folder / "store.db", readonly=True)) as db:
+        return {name for (names,) in db.execute("SELECT parts FROM checkpoints") for name in names.split()}
 
 
 def test_what_lies_behind_the_cursor_is_judged_though_the_journal_was_trimmed(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ from tests.program.test_run import PATIENCE, Program, free_port, running
 MINUTE = 60_000
 HOUR = 60 * MINUTE
 EVER = 10**6
-EVERYBODYS = RuleSpec(name="everything", pairs=("all",), when="price > 0", fire_if_already_true=True)
+EVERYBODYS = RuleSpec(name="everything", pairs=("all",), when="price > 0.000001", fire_if_already_true=True)
 
 
 class Killed(BaseException):
@@ -335,7 +335,7 @@ enabled = false
 [[rules]]
 name = "everything"
 pairs = ["all"]
-when = "price > 0"
+when = "price > 0.000001"
 fire_if_already_true = true
 """)
             await story(config, port, outside)

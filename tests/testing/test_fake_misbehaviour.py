@@ -17,6 +17,7 @@ from cryptowatcher.errors import ConfigError
 from cryptowatcher.testing.fake_coingecko import FakeCoinGecko
 from cryptowatcher.testing.misbehaviour import MISBEHAVIOURS, Misbehaviour, parse_misbehaviour
 from tests.testing.talking import MARKETS, NOW, PRICES, Client, raw, talk
+from tests.testing.test_fake_charts import ABOUT_CHARTS
 
 
 class Hands:
@@ -289,7 +290,8 @@ def test_every_misbehaviour_has_a_line_and_a_test_here() -> None:
         *("truncated_json", "hang", "slow", "drip", "gzip_bomb", "old", "future", "no_time", "millisecond_time"),
         *("frozen", "stuck_price", "missing_ids", "missing_fields", "all_null", "duplicates", "strangers"),
     }
-    assert MISBEHAVIOURS.keys() == tested_by_hand | {*ABOUT_STATUS, *ABOUT_CONNECTIONS, *ABOUT_PRICES}
+    elsewhere = {*ABOUT_STATUS, *ABOUT_CONNECTIONS, *ABOUT_PRICES, *ABOUT_CHARTS}
+    assert MISBEHAVIOURS.keys() == tested_by_hand | elsewhere
     assert all(line.endswith(".") for line in MISBEHAVIOURS.values())
 
 

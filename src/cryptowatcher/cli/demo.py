@@ -55,7 +55,7 @@ enabled = false  # its hours are real ones, in which this market lives for days
 [[rules]]
 name = "bitcoin is watched"
 pairs = ["bitcoin/usd"]
-when = "price > 0"
+when = "price > 0.01"
 fire_if_already_true = true
 repeat = "once"
 

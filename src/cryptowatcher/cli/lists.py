@@ -10,6 +10,7 @@ import typer
 from cryptowatcher.cli.options import AsJson, ConfigFile, DataDir, new_app, pair_named, settings
 from cryptowatcher.cli.output import as_json, note, now, table
 from cryptowatcher.cli.storage import change, read
+from cryptowatcher.cli.unseen import note_unseen, observed
 from cryptowatcher.domain.rules.model import LOCAL_OWNER
 from cryptowatcher.domain.rules.watchlists import Watchlist, check_list, list_of
 from cryptowatcher.errors import ConfigError
@@ -66,7 +67,9 @@ def set_list(
 ) -> None:  # fmt: skip
     """Make a list, or replace what is on it. With --json one document: the list."""
     wanted = _named(pairs or [])
-    _answer(_changed(config_file, data_dir, name, lambda _: wanted, make=True), json=json)
+    saved, seen = _changed(config_file, data_dir, name, lambda _: wanted, make=True)
+    _answer(saved, json=json)
+    note_unseen(wanted, seen, named_by=f"list {name!r}")
 
 
 @app.command()
@@ -75,7 +78,9 @@ def add(
 ) -> None:
     """Put pairs on a list; those that are on it stay. With --json one document: the list."""
     more = _named(pairs)
-    _answer(_changed(config_file, data_dir, name, lambda old: tuple(dict.fromkeys([*old, *more]))), json=json)
+    saved, seen = _changed(config_file, data_dir, name, lambda old: tuple(dict.fromkeys([*old, *more])))
+    _answer(saved, json=json)
+    note_unseen(more, seen, named_by=f"list {name!r}")
 
 
 @app.command()
@@ -91,7 +96,8 @@ def remove(
                 raise ConfigError(f"{pair} is not on the list {name!r}", where="PAIR")
         return tuple(pair for pair in old if pair not in less)
 
-    _answer(_changed(config_file, data_dir, name, without), json=json)
+    saved, _ = _changed(config_file, data_dir, name, without)
+    _answer(saved, json=json)
 
 
 @app.command()
@@ -126,17 +132,18 @@ def _changed(
     pairs: Callable[[tuple[str, ...]], tuple[str, ...]],
     *,
     make: bool = False,
-) -> Watchlist:
-    """The list with what `pairs` makes of those that are on it. `make`: also if it is not there yet."""
+) -> tuple[Watchlist, list[str]]:
+    """The list with what `pairs` makes of those that are on it, and the pairs that have been seen. `make`: also if
+    it is not there yet."""
 
-    def save(tx: Tx, head: int) -> Watchlist | None:
+    def save(tx: Tx, head: int) -> tuple[Watchlist, list[str]] | None:
         before = _find(tx, name)
         if before is None and not make:
             return None
         wanted = pairs(before.pairs if before else ())
         check_list(name, wanted)
         origin = before.origin if before else "owner"
-        return tx.save_watchlist(LOCAL_OWNER, name, wanted, head=head, now=now(), origin=origin)
+        return tx.save_watchlist(LOCAL_OWNER, name, wanted, head=head, now=now(), origin=origin), observed(tx)
 
     saved = change(settings(config_file, data_dir), save, make=make)
     if saved is None:

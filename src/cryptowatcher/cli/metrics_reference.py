@@ -130,6 +130,7 @@ def pipeline_specimen() -> str:
     meters.asked("s", "ok", 0.0)
     meters.accepted("s", 1, 0.0)
     meters.rejected("s", ["stale"])
+    meters.expect_history("s")
     for file in (meters.file("journal"), meters.file("store")):
         file.failed("disk_full")
     meters.committed(["edge"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -27,6 +27,13 @@ DataDir = Annotated[
     typer.Option("--data-dir", metavar="FOLDER", help="Where journal and store are kept; goes before the file's."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Write one JSON document instead of text for people.")]
+
+# What a rule is made of, wherever one is written on the command line.
+When = Annotated[str, typer.Option("--when", "-w", help='The condition: "change(5m) <= -5%", "price >= 70000".')]
+For = Annotated[str, typer.Option("--for", metavar="DURATION", help="How long it must hold.")]
+Rearm = Annotated[str, typer.Option("--rearm", metavar="PERCENT", help="How far back before it can fire again.")]
+Cooldown = Annotated[str, typer.Option("--cooldown", metavar="DURATION", help="Silence after firing.")]
+Repeat = Annotated[Literal["every", "once"], typer.Option("--repeat", help="Every time, or once a pair.")]
 
 
 def resolved(config_file: Path | None, data_dir: Path | None) -> Resolved:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
@@ -12,18 +11,31 @@ import msgspec
 import typer
 from rich.text import Text
 
-from cryptowatcher.cli.options import AsJson, ConfigFile, DataDir, new_app, pairs_named, settings
+from cryptowatcher.cli.options import (
+    AsJson,
+    ConfigFile,
+    Cooldown,
+    DataDir,
+    For,
+    Rearm,
+    Repeat,
+    When,
+    new_app,
+    pairs_named,
+    settings,
+)
 from cryptowatcher.cli.output import as_json, moment, note, now, table
 from cryptowatcher.cli.rules_check import check_rule
 from cryptowatcher.cli.rules_preview import preview_rule
 from cryptowatcher.cli.rules_why import why_rule
 from cryptowatcher.cli.score import score
 from cryptowatcher.cli.storage import change, read
+from cryptowatcher.cli.unseen import note_unseen, observed
 from cryptowatcher.config import Config, name_of
 from cryptowatcher.domain.defaults import DEFAULT_RULES
 from cryptowatcher.domain.hours import expired, parse_until, renewed
 from cryptowatcher.domain.intervals import parse_duration
-from cryptowatcher.domain.rules.check import check_spec, is_pair
+from cryptowatcher.domain.rules.check import check_spec
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, Rule, RuleSpec, origin_after_edit, rule_id
 from cryptowatcher.errors import ConfigError
 from cryptowatcher.ports import Tx
@@ -49,6 +61,12 @@ Active = Annotated[
 ]
 
 
+class Listed(Rule, frozen=True, kw_only=True):
+    """A rule, and until when it is snoozed."""
+
+    snoozed_until_ms: int | None
+
+
 @app.callback()
 def rules() -> None:
     """List, add, remove, pause, resume, renew and snooze rules. A running watcher takes a change up at once."""
@@ -56,21 +74,21 @@ def rules() -> None:
 
 @app.command("list")
 def list_rules(json: AsJson = False, config_file: ConfigFile = None, data_dir: DataDir = None) -> None:
-    """All rules. With --json one document: a list of rules."""
+    """All rules. With --json one document: a list of rules, each with the end of its snooze (or null)."""
 
     def find(tx: Tx) -> tuple[list[Rule], dict[str, int], dict[str, int], list[str]]:
         # The page and programs have the firings from the API.
         fired = {} if json else _last_fired(tx)
-        return tx.rules(LOCAL_OWNER), fired, tx.snoozes(LOCAL_OWNER), [] if json else _observed(tx)
+        return tx.rules(LOCAL_OWNER), fired, tx.snoozes(LOCAL_OWNER), [] if json else observed(tx)
 
-    found, fired, snoozes, observed = read(settings(config_file, data_dir), find)
+    found, fired, snoozes, seen = read(settings(config_file, data_dir), find)
     if json:
-        as_json(found)
+        as_json([_listed(rule, snoozes.get(rule.id, 0)) for rule in found])
     elif found:
         show(found, fired, snoozes)
         for rule in found:
             if rule.spec.pairs not in _OF_DEFAULTS:
-                _note_unseen(rule.spec, observed)
+                note_unseen(rule.spec.pairs, seen, named_by=f"rule {rule.spec.name!r}")
     else:
         note(
             'no rules; for example: cryptowatcher rules add "btc drops" --pair bitcoin --when "change(5m) <= -5%"'
@@ -80,23 +98,17 @@ def list_rules(json: AsJson = False, config_file: ConfigFile = None, data_dir: D
 @app.command()
 def add(
     name: Annotated[str, typer.Argument(help="Unique; the same name again changes the rule.")],
-    when: Annotated[
-        str, typer.Option("--when", "-w", help='The condition: "change(5m) <= -5%", "price >= 70000".')
-    ],
+    when: When,
     pairs: Annotated[
         list[str], typer.Option("--pair", "-p", help="bitcoin, top(100), list(mine) or all; repeatable.")
     ],
     channels: Annotated[
         list[str] | None, typer.Option("--channel", help="Name of a [[channels]] entry; repeatable.")
     ] = None,
-    for_: Annotated[str, typer.Option("--for", metavar="DURATION", help="How long it must hold.")] = "0s",
-    rearm: Annotated[
-        str, typer.Option("--rearm", metavar="PERCENT", help="How far back before it can fire again.")
-    ] = "0.1%",
-    cooldown: Annotated[str, typer.Option("--cooldown", metavar="DURATION", help="Silence after firing.")] = "0s",
-    repeat: Annotated[
-        Literal["every", "once"], typer.Option("--repeat", help="Every time, or once a pair.")
-    ] = "every",
+    for_: For = "0s",
+    rearm: Rearm = "0.1%",
+    cooldown: Cooldown = "0s",
+    repeat: Repeat = "every",
     advice: Annotated[Literal["info", "buy", "sell"], typer.Option("--advice")] = "info",
     fire_if_already_true: Annotated[
         bool, typer.Option("--fire-if-already-true", help="Also if true at first sight.")
@@ -130,12 +142,12 @@ def add(
     )
     check(spec, config)
 
-    before, rule, observed = _added(config, spec)
+    before, rule, seen = _added(config, spec)
     changes = differences(before.spec, spec) if before else []
     _answer(rule, json=json, done="added" if before is None else "changed" if changes else "as it was:")
     for line in changes:
         note(f"  {line}")
-    _note_unseen(spec, observed)
+    note_unseen(spec.pairs, seen, named_by=f"rule {name!r}")
     if not is_watched(config.data_dir):
         note(f"no watcher is running on {config.data_dir}: the rule counts from the next start")
 
@@ -255,10 +267,6 @@ def _said(value: object) -> str:
     return ", ".join(value) or "–" if isinstance(value, tuple) else str(value)
 
 
-def _observed(tx: Tx) -> list[str]:
-    return [price.pair for price in tx.prices()]
-
-
 def _last_fired(tx: Tx) -> dict[str, int]:
     """Rule id → when it last fired for any pair."""
     last: dict[str, int] = {}
@@ -268,15 +276,9 @@ def _last_fired(tx: Tx) -> dict[str, int]:
     return last
 
 
-def _note_unseen(spec: RuleSpec, observed: list[str]) -> None:
-    """Name the rule's pairs that have no price, where others have one: perhaps they are misspelt."""
-    for pair in spec.pairs if observed else ():
-        if not is_pair(pair) or pair in observed:
-            continue
-        same_asset = [other for other in observed if other.partition("/")[0] == pair.partition("/")[0]]
-        near = (same_asset or difflib.get_close_matches(pair, observed, n=1, cutoff=0.75))[:1]
-        meant = f"; did you mean {near[0]}?" if near else ""
-        note(f"no source has shown {pair} yet (rule {spec.name!r}){meant}")
+def _listed(rule: Rule, snoozed_until: int) -> Listed:
+    until = snoozed_until if snoozed_until > now() else None
+    return Listed(**msgspec.structs.asdict(rule), snoozed_until_ms=until)
 
 
 def show(found: list[Rule], fired: Mapping[str, int], snoozes: Mapping[str, int]) -> None:
@@ -318,7 +320,7 @@ def _added(config: Config, spec: RuleSpec) -> tuple[Rule | None, Rule, list[str]
     def save(tx: Tx, head: int) -> tuple[Rule | None, Rule, list[str]]:
         before = tx.rule(LOCAL_OWNER, rule_id(LOCAL_OWNER, spec.name))
         rule = tx.save_rule(LOCAL_OWNER, spec, head=head, now=now(), origin=origin_after_edit(before, spec))
-        return before, rule, _observed(tx)
+        return before, rule, observed(tx)
 
     return change(config, save, make=True)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 import typer
 
-from cryptowatcher.cli.options import AsJson, pairs_named
+from cryptowatcher.cli.options import AsJson, Cooldown, For, Rearm, Repeat, pairs_named
 from cryptowatcher.cli.output import as_json, note
 from cryptowatcher.domain.pairs import ALL
 from cryptowatcher.domain.rules.check import check_spec
@@ -41,14 +41,10 @@ def check_rule(
         list[str] | None,
         typer.Option("--pair", "-p", help="As for `rules add`; repeatable. Without it: all."),
     ] = None,
-    for_: Annotated[str, typer.Option("--for", metavar="DURATION", help="How long it must hold.")] = "0s",
-    rearm: Annotated[
-        str, typer.Option("--rearm", metavar="PERCENT", help="How far back before it can fire again.")
-    ] = "0.1%",
-    cooldown: Annotated[str, typer.Option("--cooldown", metavar="DURATION", help="Silence after firing.")] = "0s",
-    repeat: Annotated[
-        Literal["every", "once"], typer.Option("--repeat", help="Every time, or once a pair.")
-    ] = "every",
+    for_: For = "0s",
+    rearm: Rearm = "0.1%",
+    cooldown: Cooldown = "0s",
+    repeat: Repeat = "every",
     json: AsJson = False,
 ) -> None:
     """Say a condition back in plain words, or show what is wrong under its column (exit code 2).

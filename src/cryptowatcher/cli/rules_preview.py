@@ -9,7 +9,18 @@ from typing import Annotated, Literal
 import typer
 
 from cryptowatcher import app
-from cryptowatcher.cli.options import AsJson, ConfigFile, DataDir, pair_named, settings
+from cryptowatcher.cli.options import (
+    AsJson,
+    ConfigFile,
+    Cooldown,
+    DataDir,
+    For,
+    Rearm,
+    Repeat,
+    When,
+    pair_named,
+    settings,
+)
 from cryptowatcher.cli.output import as_json, note, now
 from cryptowatcher.cli.replay import progress_bar
 from cryptowatcher.cli.trial import show
@@ -27,19 +38,15 @@ SINCE = "90d"
 
 
 def preview_rule(
-    when: Annotated[
-        str, typer.Option("--when", "-w", help='The condition: "change(5m) <= -5%", "price >= 70000".')
-    ],
+    when: When,
     pair: Annotated[
         str | None,
         typer.Option("--pair", "-p", help="bitcoin or ethereum/usd; may be left out for a file of one."),
     ] = None,
-    for_: Annotated[str, typer.Option("--for", metavar="DURATION", help="How long it must hold.")] = "0s",
-    rearm: Annotated[
-        str, typer.Option("--rearm", metavar="PERCENT", help="How far back before it can fire again.")
-    ] = "0.1%",
-    cooldown: Annotated[str, typer.Option("--cooldown", metavar="DURATION", help="Silence after firing.")] = "0s",
-    repeat: Annotated[Literal["every", "once"], typer.Option("--repeat", help="Every time, or once.")] = "every",
+    for_: For = "0s",
+    rearm: Rearm = "0.1%",
+    cooldown: Cooldown = "0s",
+    repeat: Repeat = "every",
     advice: Annotated[
         Literal["info", "buy", "sell"], typer.Option("--advice", help="buy and sell are scored.")
     ] = "info",

@@ -30,6 +30,9 @@ def sources(json: AsJson = False, config_file: ConfigFile = None, data_dir: Data
         as_json(found)
     elif found:
         show(found)
+        for status in found:
+            if status.history:
+                note(f"{status.source}: {status.history}")
     else:
         note("no source has been asked yet: start `cryptowatcher run`")
     if found:

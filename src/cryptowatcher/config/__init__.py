@@ -23,6 +23,7 @@ from cryptowatcher.adapters.traces import TracesConfig
 from cryptowatcher.config.canary import Canary
 from cryptowatcher.config.decode import Place, check_keys, convert, tag_of
 from cryptowatcher.config.environment import apply_environment
+from cryptowatcher.config.history import History
 from cryptowatcher.config.keep import Keep
 from cryptowatcher.config.secrets import SecretReader
 from cryptowatcher.domain.defaults import DEFAULT_RULES
@@ -129,6 +130,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     store: Any
     log: Log = Log()
     keep: Keep = Keep()
+    history: History = History()
     canary: Canary = Canary()
     traces: TracesConfig = TracesConfig()
 
@@ -201,6 +203,7 @@ def schema() -> dict[str, Any]:
         "store": _any_of("stores"),
         "log": Log,
         "keep": Keep,
+        "history": History,
         "canary": Canary,
         "traces": TracesConfig,
     }

@@ -96,6 +96,7 @@ SECTIONS = {
     "store": "[store]",
     "log": "[log]",
     "keep": "[keep]",
+    "history": "[history]",
     "canary": "[canary]",
     "traces": "[traces]",
 }

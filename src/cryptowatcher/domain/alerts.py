@@ -9,10 +9,12 @@ import msgspec
 
 Advice = Literal["buy", "sell", "info"]
 AlertKind = Literal["edge", "gap", "already"]
-NoticeKind = Literal["expiring", "expired"]
-"""Of what goes the way of alerts and is none: it tells of a rule, not of a price. Lists of alerts leave it out."""
+NoticeKind = Literal["expiring", "expired", "blind", "back"]
+"""Of what goes the way of alerts and is none: it tells of a rule, or of what is not seen. Lists of alerts leave it
+out."""
 
-NOTICES: tuple[NoticeKind, ...] = ("expiring", "expired")
+NOTICES: tuple[NoticeKind, ...] = ("expiring", "expired", "blind", "back")
+SIGHTINGS: tuple[NoticeKind, ...] = ("blind", "back")
 
 
 def alert_id(*, rule: str, version: int, pair: str, kind: AlertKind | NoticeKind, event_time: int) -> str:
@@ -43,7 +45,11 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
 
     kind:       `edge`: between two accepted observations; `gap`: somewhere in a stretch that was not
                 observed; `already`: true at the first observation and the rule asked to be told;
-                `expiring`, `expired`: a notice about the rule itself, without pair and values
+                `expiring`, `expired`: a notice about the rule itself, without pair and values;
+                `blind`, `back`: a notice that pairs are not seen any more, or again, without a rule: `parts` names
+                up to 20 of them, `value` says how many they are, `constant` of how many (0: not of the market),
+                `gap_ms` for how long they were not seen by then. A channel "" stands for those of rules without
+                any
     event_time: the source's time of the observation, epoch ms (for `gap` the start of the gap)
     at:         the journal's time of the record, epoch ms
     seq:        the position in the journal that proves it
@@ -52,7 +58,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     gap_ms:     how long the pair was not observed before, 0 when it was
     late:       found while history was back-filled
     parts:      the comparisons of a composite rule, in order; empty for a rule of one
-    suppressed: crossings that cooldown has held back since the alert before
+    suppressed: crossings that were held back since the alert before
     """
 
     id: str

@@ -7,6 +7,7 @@ A `Budget` is what is remembered; pure functions move it on. Times are epoch ms 
   It is charged to the month in which it began.
 - The month's credits are spread evenly over what is left of the month, recomputed from what is left.
 - The gate shuts after a failure, longer each time, and opens with the first good answer.
+- A *side call* is one that no round needs. It may be made only while the rounds lose nothing by it: see `spare`.
 - When the wall clock steps back, everything remembered moves back with it: the step neither opens the gate
   nor keeps it shut for longer than it would have been.
 """
@@ -192,6 +193,71 @@ def after_failure(
         failures=failures,
         round_at=0,
     )
+
+
+def spare(budget: Budget, pace: Allowance, now: int, *, pages: int, allowed: int = 0) -> bool:
+    """Whether a side call now costs the rounds nothing: rounds of `pages` calls, each answered at once, begin and
+    end in the next minute as they would without it, and the month has more credits than rounds need to its end.
+    Never while the gate is shut or a round is due or under way.
+
+    allowed: credits of the month that side calls may take although the rounds could use them
+    """
+    budget = at(budget, now)
+    if budget.closed_until > now or budget.failures or budget.pending or not budget.round_at:
+        return False
+    if not month_to_spare(budget, pace, now, pages=pages, allowed=allowed):
+        return False
+    recent = sum(time > now - MINUTE for time in budget.minute)
+    rounds = MINUTE // max(round(pace.every * 1000), 1) + 2
+    if recent + 1 + rounds * pages <= pace.per_minute:
+        return True
+    if recent >= pace.per_minute:
+        return False
+    return _rounds(after_side_call(budget, now), pace, now, pages) == _rounds(budget, pace, now, pages)
+
+
+def month_to_spare(budget: Budget, pace: Allowance, now: int, *, pages: int, allowed: int = 0) -> bool:
+    """Whether the month has a credit for a side call: more than rounds need to its end, or one of those
+    `allowed`."""
+    budget = at(budget, now)
+    if pace.per_month is None:
+        return True
+    left = pace.per_month - budget.used - 1
+    rounds = -(-(_month_start(budget.month + 1) - now) // max(round(pace.every * 1000), 1))
+    return left >= rounds * pages or (allowed > 0 and left >= 0)
+
+
+class _NoMonth(msgspec.Struct, frozen=True):
+    """The same allowance without an end of the month."""
+
+    every: float
+    per_minute: int
+    per_month: None = None
+
+
+def _rounds(budget: Budget, pace: Allowance, now: int, pages: int) -> list[int]:
+    """When the calls of the next rounds would begin, those within a minute."""
+    plain, times, time = _NoMonth(pace.every, pace.per_minute), list[int](), now
+    while True:
+        for page in range(pages):
+            time = next_call_at(budget, plain, time, first=page == 0)
+            if time > now + MINUTE:
+                return times
+            budget = after_answer(after_call_started(budget, time, first=page == 0), time, ok=True)
+            times.append(time)
+
+
+def after_side_call(budget: Budget, now: int) -> Budget:
+    """A side call begins, and is charged. To be made durable before it does."""
+    budget = at(budget, now)
+    recent = tuple(time for time in budget.minute if time > now - MINUTE)
+    return msgspec.structs.replace(budget, minute=(*recent, now), used=budget.used + 1)
+
+
+def after_free_side_call(budget: Budget, now: int) -> Budget:
+    """It turned out to cost no credit."""
+    budget = at(budget, now)
+    return msgspec.structs.replace(budget, used=max(budget.used - 1, 0))
 
 
 def _severity(reason: str, *, refused: bool) -> Severity:

@@ -23,8 +23,8 @@ import msgspec
 DeliveryState = Literal["queued", "leased", "retrying", "sent", "given_up", "cancelled", "snoozed"]
 FINAL: Final[frozenset[DeliveryState]] = frozenset({"sent", "given_up", "cancelled", "snoozed"})
 
-DeliveryKind = Literal["alert", "expiry"]
-"""What is told: that a condition turned true, or that a rule ends."""
+DeliveryKind = Literal["alert", "expiry", "sight"]
+"""What is told: that a condition turned true, that a rule ends, or that pairs are not seen, or are again."""
 
 LONGEST_HELD: Final = 8 * 86_400_000
 """Age in ms from which one that was tried in vain is not held again: a week, and a day to try it."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryptowatcher.domain.candles import Candle
+from cryptowatcher.domain.features.filling import Filled, bars_of
 from cryptowatcher.domain.intervals import INTERVALS
 from cryptowatcher.domain.ticks import Floats, Ints, TickBatch
 
@@ -93,6 +94,35 @@ class Forming:
                 cols.tolist(), *columns, strict=True
             )
         ]
+
+
+def candles_of(filled: Filled, pair: str, *, finest: int) -> list[Candle]:
+    """Candles of history that was told afterwards, of intervals (ms) from the finest on, where the pair was not
+    observed at all. A point on the edge of two is the close of the older: such points are prices "at" a time."""
+    gap = filled.gap
+    candles: list[Candle] = []
+    for interval in INTERVALS.values():
+        if interval < finest:
+            continue
+        bars = bars_of(filled, interval)
+        start = bars.number * interval
+        bars = bars.rows((start > gap.start) & (start + interval < gap.end))
+        for number, opened, high, low, close, volume, ticks, observed in bars.tuples():
+            candles.append(
+                Candle(
+                    pair=pair,
+                    interval=interval,
+                    start=number * interval,
+                    open=opened,
+                    high=high,
+                    low=low,
+                    close=close,
+                    volume_24h=None if volume != volume else volume,
+                    ticks=ticks,
+                    observed_ms=observed,
+                )
+            )
+    return candles
 
 
 class FoldState(msgspec.Struct, frozen=True):

@@ -32,8 +32,8 @@ _DAY_MINUTES: Final = 1_440
 _MOST_SPANS: Final = 20
 _LONGEST: Final = 500
 """Characters: nobody means more, and a pattern takes long to find that out."""
-_FAR: Final = 15
-"""Days in which some span begins, even when clocks skip it one week."""
+_FAR: Final = 16
+"""Days from yesterday on in which some span begins, even when clocks skip it one week."""
 
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2})?Z)?")
 _SPAN = re.compile(

@@ -30,6 +30,19 @@ class Verdict(msgspec.Struct, frozen=True, tag="verdict"):
     anew: bool = False
 
 
+class Fill(msgspec.Struct, frozen=True, tag="fill"):
+    """History of pairs, told afterwards by a source. Only what lies in a gap of a pair's own observations counts
+    (features/gaps.py); newest observations, standings and firings stay what they are.
+
+    batch:    rows grouped by pair, with ascending times; no instants. `valid_for`: for how long one of its points
+              counts as current, twice `interval` where points do not come on the dot
+    interval: ms between two points of a pair
+    """
+
+    batch: TickBatch
+    interval: int
+
+
 class Beat(msgspec.Struct, frozen=True, tag="beat"):
     """Time passed and the watcher was awake."""
 
@@ -46,7 +59,7 @@ class Gap(msgspec.Struct, frozen=True, tag="gap"):
     reason: str
 
 
-Body = Ticks | Held | Verdict | Beat | ClockStep | Gap
+Body = Ticks | Held | Verdict | Fill | Beat | ClockStep | Gap
 
 
 class Draft(msgspec.Struct, frozen=True):

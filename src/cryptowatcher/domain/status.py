@@ -27,6 +27,7 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
             blind (no usable answer for longer than observations stay valid)
     reason: stable word for state, "" when ok; `detail` is the sentence for people
     pairs:  how many pairs were seen in the last good round; `blind_pairs` the ones that are not
+    history: what of the past is still to be asked for, as a sentence for people; "" when nothing is
     """
 
     source: str
@@ -43,6 +44,7 @@ class SourceStatus(msgspec.Struct, frozen=True, kw_only=True):
     calls_this_month: int = 0
     calls_per_month: int | None = None
     blind_pairs: tuple[BlindPair, ...] = ()
+    history: str = ""
 
 
 class Pulse(msgspec.Struct, frozen=True, kw_only=True):

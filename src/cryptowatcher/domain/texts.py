@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from cryptowatcher.domain.alerts import Alert, Part, is_condition
+from cryptowatcher.domain.alerts import SIGHTINGS, Alert, Part, is_condition
 from cryptowatcher.domain.deliveries import RetryPolicy
 
 _PRICE_DIGITS: Final = 6
@@ -30,6 +30,8 @@ class AlertText(msgspec.Struct, frozen=True):
 def alert_text(alert: Alert, *, now: int, late_after: int = RetryPolicy().late_after) -> AlertText:
     """What a person should read when the alert is sent at `now` (epoch ms). It says that it is late when it
     is older than `late_after` (ms)."""
+    if alert.kind in SIGHTINGS:
+        return _sight_text(alert, now, late_after)
     if not is_condition(alert.kind):
         return _notice_text(alert)
     advice = "" if alert.advice == "info" else f"{alert.advice.capitalize()}: "
@@ -122,7 +124,7 @@ def _what(alert: Alert) -> list[str]:
         lines.append(f"Advice: {alert.advice}.")
     if alert.suppressed:
         crossings = _counted(alert.suppressed, "crossing")
-        lines.append(f"The cooldown held back {crossings} since the alert before.")
+        lines.append(f"It held back {crossings} since the alert before.")
     return lines
 
 
@@ -174,3 +176,29 @@ def _notice_text(notice: Alert) -> AlertText:
     # By its id: a name may hold anything, and people copy commands.
     renew = f"Renew it: cryptowatcher rules renew {notice.rule} --for 30d"
     return AlertText(title, f"{what}\nIts condition: {plain(notice.condition)}.\n{renew}")
+
+
+def _sight_text(notice: Alert, now: int, late_after: int) -> AlertText:
+    """Which pairs nobody sees, or are seen again. `now` as in alert_text."""
+    count, of = int(notice.value), int(notice.constant)
+    named = [plain(part.text) for part in notice.parts]
+    which = named[0] if count == 1 else f"{count:,} of {of:,} pairs" if of else f"{count:,} pairs"
+    are = "is" if count == 1 else "are"
+    span = _counted(*show_span(notice.gap_ms))
+    if notice.kind == "blind":
+        title, what = (
+            f"{which} {are} not seen",
+            f"No usable price for {span}: rules cannot judge what is not seen.",
+        )
+        what += "\n`cryptowatcher sources` says why. You will be told when this is over."
+    else:
+        title = f"{which} {are} seen again"
+        what = f"Not seen for up to {span}. What happened meanwhile is looked at as far as history is given."
+    pairs = (
+        ""
+        if count == 1
+        else f"\nPairs: {', '.join(named)}{f' and {count - len(named):,} more' * (count > len(named))}."
+    )
+    age = now - notice.at
+    late = f"\nLate: sent {_counted(*show_span(age))} after it was made out." if age >= late_after else ""
+    return AlertText(title, f"{what}{pairs}{late}")

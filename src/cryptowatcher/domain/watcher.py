@@ -12,14 +12,16 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.alerts import Alert, NoticeKind
+from cryptowatcher.domain.blindness import Blindness, BlindnessState, Sighted
 from cryptowatcher.domain.candles import Candle
-from cryptowatcher.domain.checkpoints import decode, encode
-from cryptowatcher.domain.folding import CandleFold, FoldState
+from cryptowatcher.domain.checkpoints import Cut, Whole, join
+from cryptowatcher.domain.folding import CandleFold, FoldState, candles_of
 from cryptowatcher.domain.pairs import CANARY
-from cryptowatcher.domain.records import ClockStep, Record, Ticks, Verdict
+from cryptowatcher.domain.records import ClockStep, Fill, Record, Ticks, Verdict
 from cryptowatcher.domain.rules.engine import Engine, EngineState
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, RuleChange, TakeUp
+from cryptowatcher.domain.sightings import notices, since_of
 from cryptowatcher.domain.status import Price
 from cryptowatcher.domain.ticks import Ints, TickBatch
 
@@ -34,6 +36,7 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     at_rest: Sequence[tuple[str, str]]
     firings: Sequence[Firing]
     take_ups: Sequence[TakeUp]
+    notices: Sequence[Alert]
 
 
 class WatcherState(msgspec.Struct, frozen=True):
@@ -42,9 +45,10 @@ class WatcherState(msgspec.Struct, frozen=True):
     engine: EngineState
     candles: FoldState | None
     applied: int
+    blindness: BlindnessState | None = None
 
 
-CHECKPOINT_SCHEMA = 2
+CHECKPOINT_SCHEMA = 3
 """A checkpoint of another schema is passed over, and the journal is read from its beginning instead."""
 
 
@@ -61,11 +65,13 @@ class Watcher:
         self._closed: list[Candle] = []
         self._newest: dict[int, Price] = {}
         self._taken: list[TakeUp] = []
+        self._blindness = Blindness()
+        self._notices: list[Alert] = []
 
     @property
     def urgent(self) -> bool:
         """Whether there are effects that must be committed at once: alerts, standings, firings, take-ups."""
-        return bool(self._alerts or self._taken or self.engine.changed)
+        return bool(self._alerts or self._notices or self._taken or self.engine.changed)
 
     def take_up(self, change: RuleChange, seq: int) -> None:
         """This change counts for records after `seq`. Changes come in order of their numbers."""
@@ -75,12 +81,15 @@ class Watcher:
     def step(self, record: Record) -> None:
         """One record: rule changes that are due, then its instants."""
         self.apply_changes(before=record.seq)
+        self._look(record)
         body = record.body
         if isinstance(body, Verdict) and body.anew:
             self._begin_anew(body.batch.names())
         if isinstance(body, Ticks) or (isinstance(body, Verdict) and body.accepted):
             for instant in body.batch.instants():
                 self._step(instant, seq=record.seq, at=record.at)
+        elif isinstance(body, Fill):
+            self._fill(body, seq=record.seq, at=record.at)
         elif isinstance(body, ClockStep):
             self.engine.clock_step(body.step)
         self._alerts += self.engine.pass_time(seq=record.seq, at=record.at)
@@ -94,19 +103,49 @@ class Watcher:
 
     def apply_changes(self, *, before: int) -> None:
         """Apply the changes that count for a record with this sequence number."""
+        due: list[tuple[int, RuleChange]] = []
         while self._changes and self._changes[0][0] < before:
-            seq, change = self._changes.popleft()
-            self.engine.apply(change, seq=seq)
-            self.applied = change.number
-            self._taken.append(TakeUp(change.number, seq))
+            due.append(self._changes.popleft())
+        if not due:
+            return
+        self.engine.apply_many(due)
+        self.applied = due[-1][1].number
+        self._taken += [TakeUp(change.number, seq) for seq, change in due]
 
     def _step(self, instant: TickBatch, *, seq: int, at: int) -> None:
         alerts, counted, cols = self.engine.step(instant, seq=seq, at=at)
         self._alerts += alerts
-        if self._candles is None or not len(cols) or counted.pairs == (CANARY,):
+        if not len(cols) or counted.pairs == (CANARY,):
+            return
+        self._blindness.saw(cols, valid_for=instant.valid_for, awake=self.engine.memory.awake)
+        if self._candles is None:
             return
         self._closed += self._candles.fold(cols, counted, self.engine.universe.names)
         self._note_prices(counted, cols, seq)
+
+    def _look(self, record: Record) -> None:
+        """Who is to be told that pairs are not seen any more, or are again: as its time has come, and before what
+        it brings, so that it makes no difference how instants of one time were cut into records."""
+        memory = self.engine.memory
+        memory.pass_to(record.at)
+        gone, back = self._blindness.look(memory.seen_at, awake=memory.awake)
+        self._tell("blind", gone, record)
+        self._tell("back", back, record)
+
+    def _tell(self, kind: NoticeKind, sighted: Sighted | None, record: Record) -> None:
+        if sighted is None:
+            return
+        since = since_of(sighted, self.engine.universe.names)
+        concerns = self.engine.concerned(frozenset(since), everywhere=sighted.market)
+        self._notices += notices(kind, sighted, since, concerns, seq=record.seq, at=record.at)
+
+    def _fill(self, fill: Fill, *, seq: int, at: int) -> None:
+        """What was told of gaps: windows and indicators see it from now on, and so do people."""
+        alerts, told = self.engine.fill(fill.batch, seq=seq, at=at)
+        self._alerts += alerts
+        for filled, _ in told:
+            if self._candles is not None:
+                self._closed += candles_of(filled, self.engine.universe.names[filled.col], finest=fill.interval)
 
     def _note_prices(self, instant: TickBatch, cols: Ints, seq: int) -> None:
         names = self.engine.universe.names
@@ -142,20 +181,31 @@ class Watcher:
             at_rest=at_rest,
             firings=firings,
             take_ups=self._taken,
+            notices=self._notices,
         )
-        self._alerts, self._closed, self._newest, self._taken = [], [], {}, []
+        self.forget_effects()
         return effects
 
-    def state(self) -> bytes:
-        """A checkpoint: all that later steps depend on. Take it right after effects() was committed."""
-        return encode(
-            WatcherState(self.engine.state(), self._candles.state() if self._candles else None, self.applied)
-        )
+    def forget_effects(self) -> None:
+        """What happened since the last call was committed before."""
+        self.engine.forget_changes()
+        self._alerts, self._closed, self._newest, self._taken, self._notices = [], [], {}, [], []
 
-    def restore(self, state: bytes) -> None:
-        """Into a fresh watcher."""
-        kept = decode(state, WatcherState)
+    def cut(self) -> Cut:
+        """A checkpoint: all that later steps depend on. Take it right after effects() was committed."""
+        candles = self._candles.state() if self._candles else None
+        return Cut(WatcherState(self.engine.state(), candles, self.applied, self._blindness.state()))
+
+    def state(self) -> Whole:
+        """The same in memory, equal where the watchers are."""
+        return self.cut().whole()
+
+    def restore(self, state: Whole) -> None:
+        """Into a fresh watcher. Raises checkpoints.Damaged, with nothing done."""
+        kept = join(state, WatcherState)
         self.applied = kept.applied
         self.engine.restore(kept.engine)
+        if kept.blindness is not None:
+            self._blindness.restore(kept.blindness)
         if self._candles is not None and kept.candles is not None:
             self._candles.restore(kept.candles)

@@ -27,7 +27,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from cryptowatcher.domain.records import Beat, Body, ClockStep, Gap, Held, Ticks, Verdict
+from cryptowatcher.domain.records import Beat, Body, ClockStep, Fill, Gap, Held, Ticks, Verdict
 from cryptowatcher.domain.ticks import TickBatch
 from cryptowatcher.errors import ConfigError
 
@@ -89,8 +89,18 @@ class _Verdict(msgspec.Struct, frozen=True, array_like=True):
     anew: bool = False
 
 
+class _Fill(msgspec.Struct, frozen=True, array_like=True):
+    batch: _Batch
+    interval: int
+
+
 _PLAIN: tuple[tuple[int, Any], ...] = ((4, Beat), (5, ClockStep), (6, Gap))
-_FORMS: dict[int, tuple[Any, Any]] = {1: (Ticks, _Ticks), 2: (Held, _Held), 3: (Verdict, _Verdict)}
+_FORMS: dict[int, tuple[Any, Any]] = {
+    1: (Ticks, _Ticks),
+    2: (Held, _Held),
+    3: (Verdict, _Verdict),
+    7: (Fill, _Fill),
+}
 _KINDS: dict[type, int] = {body: kind for kind, (body, _) in _FORMS.items()} | {
     body: kind for kind, body in _PLAIN
 }
@@ -144,6 +154,8 @@ def _to_wire(body: Body) -> Any:
             return _Held(_pack_batch(batch), reason)
         case Verdict(batch, accepted, evidence, anew):
             return _Verdict(_pack_batch(batch), accepted, evidence, anew)
+        case Fill(batch, interval):
+            return _Fill(_pack_batch(batch), interval)
         case _:
             return body
 

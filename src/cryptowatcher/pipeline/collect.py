@@ -16,6 +16,7 @@ from cryptowatcher.domain.sight import Sight, with_budget
 from cryptowatcher.domain.status import SourceStatus
 from cryptowatcher.domain.ticks import TickBatch
 from cryptowatcher.errors import Refused, Unavailable
+from cryptowatcher.pipeline.backfill import Backfill
 from cryptowatcher.pipeline.meters import Meters
 from cryptowatcher.pipeline.pacing import Pacer
 from cryptowatcher.ports import Answer, Clock, Journal, Observations, Source, Store, Traces, Trimmed
@@ -41,7 +42,10 @@ class Collector:
         *,
         meters: Meters | None = None,
         traces: Traces | None = None,
+        backfill: Backfill | None = None,
     ) -> None:
+        """`backfill`: is told of the source's pairs."""
+        self._backfill = backfill
         self._source = source
         self._journal = journal
         self._store = store
@@ -78,8 +82,11 @@ class Collector:
     def status(self) -> SourceStatus:
         """The source as it stands now."""
         pacer = self._pacer
+        status = self._sight.status(self._clock.now())
+        if self._backfill:
+            status = msgspec.structs.replace(status, history=self._backfill.words())
         return with_budget(
-            self._sight.status(self._clock.now()),
+            status,
             next_call_at=pacer.next_call_at,
             minute=(pacer.calls_this_minute, pacer.per_minute),
             month=(pacer.calls_this_month, pacer.per_month),
@@ -94,6 +101,8 @@ class Collector:
         for price in await self._store.run(lambda tx: tx.prices()):
             if price.source == self._source.name:
                 self._judge.anchor(price.pair, price.price, price.observed_at)
+                if self._backfill:
+                    self._backfill.anchor(price)
         self._number = await self._journal.last_number(self._writer)
         position = await self._journal.seek(self._clock.now() - MEMORY_MS)
         while True:
@@ -122,6 +131,7 @@ class Collector:
                 return
             accepted = await self._take(observations)
             await self._pacer.answered(ok=accepted)
+        self._pacer.round_over()
         self._sight.round_over(self._clock.now())
 
     async def _ask(self, page: int) -> Observations:
@@ -143,6 +153,7 @@ class Collector:
         judgement = self._judge.judge(batch)
         began = self._clock.now()
         await self._append(judgement.bodies)
+        self._tell(judgement.bodies)
         seen = [name for body in judgement.bodies if isinstance(body, Ticks) for name in body.batch.names()]
         unseen = [*observations.unseen, *judgement.rejected, *_held_pairs(judgement.bodies)]
         now = self._clock.now()
@@ -155,6 +166,11 @@ class Collector:
         self._log_held(judgement)
         # An answer that only repeats what is known is a good answer.
         return bool(judgement.accepted or any(reason == "unchanged" for _, reason in judgement.rejected))
+
+    def _tell(self, bodies: Sequence[Body]) -> None:
+        for body in bodies:
+            if self._backfill and (isinstance(body, Ticks) or (isinstance(body, Verdict) and body.accepted)):
+                self._backfill.saw(body.batch)
 
     async def _append(self, bodies: Sequence[Body]) -> None:
         """All of an answer in one append: durable together, with one sync of the disk."""

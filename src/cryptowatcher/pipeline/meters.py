@@ -113,6 +113,26 @@ class Meters:
         for reason, count in Tally(reasons).items():
             self._rejected.labels(source, reason).inc(count)
 
+    def expect_history(self, source: str) -> None:
+        """A source that has history is there: its counts begin at 0."""
+        self._history_requests.labels(source, "ok")
+        self._history_points.labels(source)
+        self._history_dropped.labels(source)
+        self._history_waiting.labels(source)
+
+    def asked_history(self, source: str, outcome: str) -> None:
+        """A call for history ended: `ok`, or the stable word for why not."""
+        self._history_requests.labels(source, outcome).inc()
+
+    def filled(self, source: str, points: int, dropped: int) -> None:
+        """So many points of an answer were journaled, and so many were none or not to be believed."""
+        self._history_points.labels(source).inc(points)
+        self._history_dropped.labels(source).inc(dropped)
+
+    def history_waits(self, source: str, calls: int) -> None:
+        """So many calls for history are still to be made."""
+        self._history_waiting.labels(source).set(calls)
+
     # --- files -------------------------------------------------------------------------------------
 
     def file(self, name: File) -> FileMeter:
@@ -201,6 +221,15 @@ class Meters:
         self._tick_lag = self._histogram(
             "tick_lag_seconds", "From an answer of a source to its place in the journal", _LATENCY, "source"
         )
+
+        self._history_requests = self._counter(
+            "history_requests_total", "Calls of a source for history that ended", "source", "outcome"
+        )
+        self._history_points = self._counter("history_points_total", "Points of history journaled", "source")
+        self._history_dropped = self._counter(
+            "history_points_dropped_total", "Points of history that were none or not to be believed", "source"
+        )
+        self._history_waiting = self._gauge("history_waiting", "Calls for history still to be made", "source")
 
     def _make_files(self) -> None:
         self._append_errors = self._counter(

@@ -293,7 +293,7 @@ class Notifier:
         self._meters.attempted(channel, outcome, seconds)
         if result.state == "given_up":
             self._meters.given_up(channel, outcome)
-        waited = claimed.alert.late or result.held_until or result.kind == "expiry"  # not for us
+        waited = claimed.alert.late or result.held_until or result.kind != "alert"  # not for us
         if result.state == "sent" and result.attempts == 1 and not waited:
             self._meters.reached(channel, (result.finished_at - claimed.alert.at) / 1000)
 

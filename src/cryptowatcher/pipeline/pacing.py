@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from random import Random
 
 import msgspec
@@ -17,12 +19,19 @@ _SLICE = 5.0
 """Seconds slept at most before looking at the clock again."""
 _STEP = 1_000
 """ms by which the wall clock must leave the steady one to count as having jumped."""
+_MARGIN = 1.0
+"""Seconds before the next round in which no side call may still be under way."""
+_SHORTEST = 3.0
+"""Seconds that a side call must have, or half a round where that is less."""
+_ADDRESS = frozenset({"rate_limited", "banned"})
+"""Failures that mean this address, whatever was asked: rounds wait them out as well."""
 
 log = structlog.get_logger()
 
 
 class Pacer:
-    """One source's budget. One call at a time: `turn`, then the call, then `answered` or `failed`."""
+    """One source's budget. One call at a time: `turn`, then the call, then `answered` or `failed`; after the last
+    call of a round `round_over`. Between rounds there may be room for a call `beside` them."""
 
     def __init__(self, source: str, pace: Pace, store: Store, clock: Clock, random: Random) -> None:
         self._source = source
@@ -32,6 +41,8 @@ class Pacer:
         self._random = random
         self._budget = Budget()
         self._seen = (clock.now(), clock.monotonic())
+        self._line = asyncio.Lock()
+        self._resting = False
 
     async def load(self) -> None:
         """Go on where the last process stopped. A first round may begin at once, limits permitting."""
@@ -50,9 +61,51 @@ class Pacer:
     async def turn(self, *, first: bool = True) -> None:
         """Returns when the next call may be made; it is durably counted by then. `first`: this call begins a
         round, and rounds begin at most every `pace.every` seconds."""
-        while (wait := self._wait(first)) > 0:  # noqa: ASYNC110  it is the clock that is waited for
-            await asyncio.sleep(min(wait, _SLICE))
-        await self._keep(rules.after_call_started(self._budget, self._now(), first=first))
+        while True:
+            while (wait := self._wait(first)) > 0:  # noqa: ASYNC110  it is the clock that is waited for
+                await asyncio.sleep(min(wait, _SLICE))
+            async with self._line:
+                if self._wait(first) <= 0:
+                    self._resting = False
+                    await self._keep(rules.after_call_started(self._budget, self._now(), first=first))
+                    return
+
+    def round_over(self) -> None:
+        """All calls of a round were answered."""
+        self._resting = True
+
+    @asynccontextmanager
+    async def beside(self, *, pages: int, allowed: int = 0) -> AsyncIterator[float]:
+        """One call that rounds of `pages` calls lose nothing by: the seconds it may take, or 0.0: not now.
+
+        What it fails with goes through here: only what is meant for this address as a whole shuts the gate.
+        """
+        async with self._line:
+            seconds = self._room(pages, allowed)
+            if not seconds:
+                yield 0.0
+                return
+            await self._keep(rules.after_side_call(self._budget, self._now()))
+            try:
+                yield seconds
+            except (Unavailable, Refused) as error:
+                if isinstance(error, Refused) or error.reason in rules.FREE_OF_CHARGE:
+                    await self._keep(rules.after_free_side_call(self._budget, self._now()))
+                if error.reason in _ADDRESS:
+                    await self.failed(error)
+                raise
+
+    def has_credits_over(self, *, pages: int, allowed: int = 0) -> bool:
+        """Whether the month has any for a call beside the rounds."""
+        return rules.month_to_spare(self._budget, self._pace, self._now(), pages=pages, allowed=allowed)
+
+    def _room(self, pages: int, allowed: int) -> float:
+        """Seconds until the next round, less a margin; 0.0 where the rounds would miss the call."""
+        now = self._now()
+        if not self._resting or not rules.spare(self._budget, self._pace, now, pages=pages, allowed=allowed):
+            return 0.0
+        seconds = self._wait(first=True) - _MARGIN
+        return seconds if seconds >= min(_SHORTEST, self._pace.every / 2) else 0.0
 
     async def answered(self, ok: bool) -> None:
         """The call brought an answer (it costs a credit); only a usable one (`ok`) ends the back-off."""

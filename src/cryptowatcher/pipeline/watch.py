@@ -14,15 +14,17 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.alerts import Alert, is_condition
 from cryptowatcher.domain.canary import SYSTEM_OWNER
 from cryptowatcher.domain.deliveries import Delivery, delivery_id
 from cryptowatcher.domain.records import Draft, Gap, Record, Ticks, Verdict
-from cryptowatcher.domain.rules.model import Firing, Lifecycle, RuleChange
-from cryptowatcher.domain.watcher import CHECKPOINT_SCHEMA, Watcher
+from cryptowatcher.domain.rules.model import RuleChange
+from cryptowatcher.domain.rules.tree import Expression
+from cryptowatcher.domain.watcher import Watcher
+from cryptowatcher.pipeline.keeping import keep
 from cryptowatcher.pipeline.meters import Meters
-from cryptowatcher.ports import Answer, Clock, Cursor, Journal, Step, Store, Traces, Tx
-from cryptowatcher.recall import CHUNK, read_on, recall, step_silently
+from cryptowatcher.ports import Answer, Clock, Cursor, Journal, Step, Store, Traces
+from cryptowatcher.recall import CHUNK, PAGE, Work, at_once, read_on, recall, remember, step_silently
 
 COMMIT_EVERY = 1.0
 CHECKPOINT_EVERY = 300.0
@@ -44,8 +46,10 @@ class Watch:
         committed: Callable[[], None] = lambda: None,
         meters: Meters | None = None,
         traces: Traces | None = None,
+        work: Work = at_once,
     ) -> None:
-        """`channels`: where alerts go whose rule names none. `committed`: called after deliveries were queued."""
+        """`channels`: where alerts go whose rule names none. `committed`: called after deliveries were queued.
+        `work`: how checkpoints are hashed and compressed."""
         self._journal = journal
         self._store = store
         self._clock = clock
@@ -53,6 +57,7 @@ class Watch:
         self._committed = committed
         self._meters = meters or Meters()
         self._traces = traces
+        self._work = work
         self._watcher = Watcher()
         self._epoch = 0
         self._ready = False  # recovered: what is stepped continues what was committed
@@ -61,6 +66,7 @@ class Watch:
         self._reached = Cursor(journal.id, 0, 0)  # as stepped
         self._calls: dict[int, str] = {}  # seq → who appended it, for the log
         self._last_change = 0
+        self._damaged = False  # a checkpoint was, and a part of it may still be in the store
         self._checkpoint_at = clock.monotonic()
         self._committed_at = self._checkpoint_at - COMMIT_EVERY  # the first prices are waited for
 
@@ -97,15 +103,11 @@ class Watch:
         await step_silently(self._watcher, self._journal, 0, gap)
         (record,) = await self._journal.read(gap - 1, 1)
 
-        def load(tx: Tx) -> tuple[list[RuleChange], list[Firing], list[Lifecycle]]:
-            return tx.rule_changes(0), tx.firings(), tx.lifecycle()
-
-        changes, firings, lifecycle = await self._store.run(load)
-        for change in changes:
-            self._watcher.take_up(change, gap)
-            self._last_change = change.number
-        self._watcher.apply_changes(before=gap + 1)
-        self._watcher.engine.remember(firings, lifecycle)
+        while changes := await self._changes(newest=True):
+            for change in changes:
+                self._watcher.take_up(change, gap)
+            self._watcher.apply_changes(before=gap + 1)
+        await remember(self._watcher, self._store)
         self._reached = Cursor(self._journal.id, gap, record.at)
         await self._commit()
 
@@ -116,6 +118,9 @@ class Watch:
         self._watcher, self._cursor = recalled.watcher, recalled.cursor
         self._last_change = recalled.last_change
         self._reached = recalled.cursor
+        self._damaged = bool(recalled.damaged)
+        if recalled.damaged:
+            log.error("checkpoints are damaged and were passed over", at=recalled.damaged)
         log.info("watch recovered", cursor=recalled.cursor.seq, checkpoint=recalled.checkpoint)
 
     async def _read(self, after: int) -> Sequence[Record]:
@@ -169,17 +174,27 @@ class Watch:
             self._traces.span("alert", answer, began, now, {"alerts": count})
 
     async def _look_for_changes(self) -> None:
+        while changes := await self._changes():
+            for change in changes:
+                self._watcher.take_up(change, max(change.head, self._reached.seq))
+            self._watcher.apply_changes(before=self._reached.seq + 1)
+
+    async def _changes(self, *, newest: bool = False) -> list[RuleChange]:
+        """The next that were not looked at, a page of them: a start may find all rules there are. `newest`: only
+        what became of each rule."""
         after = self._last_change
-        for change in await self._store.run(lambda tx: tx.rule_changes(after)):
-            self._watcher.take_up(change, max(change.head, self._reached.seq))
-            self._last_change = change.number
+        changes = await self._store.run(lambda tx: tx.rule_changes(after, PAGE, newest=newest))
+        if changes:
+            self._last_change = changes[-1].number
+        return changes
 
     async def _commit(self) -> None:
         effects = self._watcher.effects()
-        deliveries = [delivery for alert in effects.alerts for delivery in self._deliveries(alert)]
+        alerts = [*effects.alerts, *effects.notices]
+        deliveries = [delivery for alert in alerts for delivery in self._deliveries(alert)]
         step = Step(
             cursor=self._reached,
-            alerts=effects.alerts,
+            alerts=alerts,
             deliveries=deliveries,
             lifecycle=effects.lifecycle,
             at_rest=effects.at_rest,
@@ -204,6 +219,8 @@ class Watch:
                 continue
             call = self._calls.get(alert.seq, "")
             log.info("alert", alert=alert.id, rule=alert.rule_name, pair=alert.pair, seq=alert.seq, call=call)
+        for notice in effects.notices:
+            log.info("sight", kind=notice.kind, pairs=int(notice.value), owner=notice.owner)
         if deliveries:
             self._committed()
         if self._committed_at - self._checkpoint_at >= CHECKPOINT_EVERY:
@@ -219,14 +236,25 @@ class Watch:
                 channel=channel,
                 created_at=alert.at,
                 due_at=alert.at,
+                kind="alert" if is_condition(alert.kind) else "sight",
             )
-            for channel in alert.channels or self._channels
+            for channel in self._channels_of(alert)
         ]
+
+    def _channels_of(self, alert: Alert) -> Sequence[str]:
+        """Those it names; "" stands for where alerts go whose rule names none."""
+        if "" not in alert.channels:
+            return alert.channels or self._channels
+        return tuple(dict.fromkeys([*filter(None, alert.channels), *self._channels]))
 
     @property
     def ready(self) -> bool:
         """Recovered: it stands where the last watcher stood, or beyond."""
         return self._ready
+
+    def looks(self) -> list[tuple[Expression, list[str] | None]]:
+        """The numbers that rules look at now, each with the pairs for which; None: rules on all."""
+        return list(self._watcher.engine.looks())
 
     @property
     def position(self) -> int:
@@ -238,15 +266,15 @@ class Watch:
         done where that might not be the truth: the next start begins from the store anyway."""
         if not self._ready or self._uncertain:
             return
-        if self._cursor != self._reached:
+        if self._cursor != self._reached or self._watcher.urgent:
             await self._commit()
         await self.checkpoint()
 
     async def checkpoint(self) -> None:
         """Keep the state at the cursor, so that a restart reads only what came after."""
         cursor = self._cursor
-        if cursor is None or cursor != self._reached:
-            return
-        state = self._watcher.state()
-        await self._store.run(lambda tx: tx.save_checkpoint(cursor, CHECKPOINT_SCHEMA, state))
+        if cursor is None or cursor != self._reached or self._watcher.urgent:
+            return  # what is not committed is in no checkpoint
+        kept = await keep(self._watcher.cut(), cursor, self._store, self._work, anew=self._damaged)
+        self._damaged &= not kept
         self._checkpoint_at = self._clock.monotonic()

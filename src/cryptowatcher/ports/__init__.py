@@ -5,7 +5,7 @@ from __future__ import annotations
 from cryptowatcher.ports.channels import Channel
 from cryptowatcher.ports.journal import Journal, Trimmed
 from cryptowatcher.ports.scores import ScoreTx
-from cryptowatcher.ports.sources import Observations, Pace, Source
+from cryptowatcher.ports.sources import HistorySource, Observations, Pace, Source
 from cryptowatcher.ports.store import (
     Cursor,
     Fenced,
@@ -31,6 +31,7 @@ __all__ = [
     "Cursor",
     "Deps",
     "Fenced",
+    "HistorySource",
     "Journal",
     "Observations",
     "OutboxTx",

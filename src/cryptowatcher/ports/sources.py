@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+
+from cryptowatcher.domain.past import Past, Reach
 
 
 class Observations(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -63,4 +65,20 @@ class Source(Protocol):
     async def fetch(self, page: int) -> Observations:
         """One call. Ends within the source's deadline. Raises Unavailable (with retry_after where the other
         side named one) or Refused; nothing else, whatever comes back."""
+        ...
+
+
+@runtime_checkable
+class HistorySource(Source, Protocol):
+    """A source that also knows what was before. Never asks by itself."""
+
+    @property
+    def reaches(self) -> tuple[Reach, ...]:
+        """The charts it has: finest first, each reaching further back than the one before."""
+        ...
+
+    async def past(self, pair: str, reach: Reach) -> Past:
+        """One call: the newest `reach.back` ms of a pair, one of those that `fetch` gives. Ends within the
+        source's deadline. Raises Unavailable, or Refused where asking again for this pair is useless for a day;
+        nothing else, whatever comes back."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -14,6 +14,7 @@ from cryptowatcher.domain.quiet import Quiet
 from cryptowatcher.domain.rules.model import (
     Firing,
     Lifecycle,
+    LifecycleState,
     Rule,
     RuleChange,
     RuleOrigin,
@@ -66,25 +67,63 @@ class WatchTx(Protocol):
     def commit_step(self, step: Step, *, epoch: int, before: Cursor | None) -> None:
         """Write a step. Raises Fenced when the stored cursor is not `before` or the epoch is not current.
         Alerts and deliveries that are there already stay as they are. Lifecycle, firings and prices replace
-        what stood for their (rule, pair) or pair; `at_rest` (rule, pair) rows are removed; candles replace."""
+        what stood for their (rule, pair) or pair; `at_rest` (rule, pair) rows are removed; candles replace. A step
+        into another journal forgets the take-ups in the one before."""
         ...
 
-    def rule_changes(self, after: int) -> list[RuleChange]:
-        """Changes with number > after, in order."""
+    def rule_changes(self, after: int, limit: int | None = None, *, newest: bool = False) -> list[RuleChange]:
+        """The first `limit` changes with number > after, in order. `newest`: without those that are known to have
+        a later one of the same rule behind them."""
         ...
 
     def take_ups(self) -> list[TakeUp]: ...
 
-    def lifecycle(self, rule: str | None = None) -> list[Lifecycle]: ...
+    def taken_changes(self, after: int, upto: int, limit: int, *, settled: int) -> list[tuple[RuleChange, TakeUp]]:
+        """The first `limit` changes with after < number <= upto that were taken up, in order; without those that
+        are known to have a later one of the same rule behind them, which was taken up at `settled` or before."""
+        ...
 
-    def firings(self, rule: str | None = None) -> list[Firing]: ...
+    def last_take_up(self) -> int:
+        """Number of the last change that was taken up, 0 for none."""
+        ...
 
-    def save_checkpoint(self, cursor: Cursor, schema: int, state: bytes) -> None:
-        """Keep the newest two."""
+    def lifecycle(
+        self,
+        rule: str | None = None,
+        *,
+        state: LifecycleState | None = None,
+        after: tuple[str, str] = ("", ""),
+        limit: int | None = None,
+    ) -> list[Lifecycle]:
+        """Of a rule and in a state, or of all, in order of (rule, pair): the first `limit` that come after one."""
+        ...
+
+    def firings(
+        self, rule: str | None = None, *, after: tuple[str, str] = ("", ""), limit: int | None = None
+    ) -> list[Firing]:
+        """Of a rule or of all, in order of (rule, pair): the first `limit` that come after one."""
+        ...
+
+    def missing_parts(self, names: Collection[str]) -> set[str]:
+        """Of these parts of a checkpoint, those that are not here."""
+        ...
+
+    def put_parts(self, parts: Mapping[str, bytes]) -> None:
+        """Parts for the checkpoint that is saved next: one that does not name them forgets them. What is here
+        already is written anew."""
+        ...
+
+    def parts(self, names: Collection[str]) -> dict[str, bytes]:
+        """Those of them that are here."""
+        ...
+
+    def save_checkpoint(self, cursor: Cursor, schema: int, head: bytes, parts: Collection[str] = ()) -> bool:
+        """Keep the newest two of this journal and schema, none of another journal, and no part that none of them
+        names. `parts`: names of all that belong to it; False, with nothing done, when one of them is not here."""
         ...
 
     def checkpoint(self, journal: str, schema: int, upto: int) -> tuple[Cursor, bytes] | None:
-        """The newest of this journal and schema with seq <= upto."""
+        """The newest of this journal and schema with seq <= upto, and its head."""
         ...
 
 

@@ -81,7 +81,7 @@ class LifecycleAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RuleAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule and where it stands. `suppressed` counts what cooldown held back. `unwatched_pairs` are those it
+    """A rule and where it stands. `suppressed` counts what was held back. `unwatched_pairs` are those it
     names that no source has shown yet: it waits for them, or they are misspelt. After `expires_at_ms` it does not
     fire; until `snoozed_until_ms` its alerts are recorded and not sent. Null: never, and not snoozed."""
 
@@ -122,7 +122,7 @@ class AlertAnswer(msgspec.Struct, frozen=True, kw_only=True):
     gap_ms: how long the pair was not observed before
     late:   found while history was back-filled
     parts:  all comparisons of a composite rule; empty for a rule of one
-    suppressed: crossings that cooldown has held back since the alert before
+    suppressed: crossings that were held back since the alert before, by cooldown or for firing too often
     """
 
     id: str
@@ -157,10 +157,11 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeliveryAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """One alert, or the notice that a rule ends (`kind` expiry: `alert` is then its id and not in the list of
-    alerts), on its way to one channel; the row is the receipt. `due_at_ms`: not before this. One that is queued or
-    retrying and due at `held_until_ms` is held until then; `held` says why, also afterwards. `snoozed`: the rule
-    was silent, and it is not sent any more."""
+    """One alert, or the notice that a rule ends (`kind` expiry) or that pairs of your rules are not seen, or are
+    again (`kind` sight, without a rule), on its way to one channel; the row is the receipt. `alert` of a notice is
+    its id, which is not in the list of alerts. `due_at_ms`: not before this. One that is queued or retrying and
+    due at `held_until_ms` is held until then; `held` says why, also afterwards. `snoozed`: the rule was silent,
+    and it is not sent any more."""
 
     id: str
     kind: DeliveryKind
@@ -194,7 +195,8 @@ class BlindPairAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SourceAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a source can see. `calls_per_month` null: no such limit. `held`: jumps waiting for a verdict."""
+    """Whether a source can see. `calls_per_month` null: no such limit. `held`: jumps waiting for a verdict.
+    `history`: what of the past is still to be asked for, as a sentence; empty when nothing is."""
 
     source: str
     state: SourceState
@@ -210,6 +212,7 @@ class SourceAnswer(msgspec.Struct, frozen=True, kw_only=True):
     calls_this_month: int
     calls_per_month: int | None
     blind_pairs: list[BlindPairAnswer]
+    history: str
 
 
 class Sources(msgspec.Struct, frozen=True, kw_only=True):
@@ -356,4 +359,5 @@ def source_answer(status: SourceStatus) -> SourceAnswer:
             BlindPairAnswer(pair=blind.pair, reason=blind.reason, since_ms=blind.since)
             for blind in status.blind_pairs
         ],
+        history=status.history,
     )

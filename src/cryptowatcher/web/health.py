@@ -150,11 +150,11 @@ def _watch(facts: Facts, limits: Limits) -> Check:
 def _source(status: SourceStatus, now: int) -> Check:
     ok = status.state in ("ok", "limited")
     age = (now - status.last_ok_at) / 1000 if status.last_ok_at else None
-    words = [status.state, status.reason, status.detail]
+    words = ": ".join(filter(None, (status.state, status.reason, status.detail)))
     return Check(
         name=f"source:{status.source}",
         ok=ok,
-        detail=": ".join(word for word in words if word),
+        detail="; ".join(filter(None, (words, status.history))),
         value=age,
         unit="" if age is None else "seconds",
     )

@@ -34,7 +34,7 @@ import msgspec
 import structlog
 
 from cryptowatcher.adapters.http import Answer, Http, can_be_asked, open_http, retry_after
-from cryptowatcher.domain.alerts import Alert, is_condition
+from cryptowatcher.domain.alerts import SIGHTINGS, Alert, is_condition
 from cryptowatcher.domain.deliveries import ChannelPolicy, Delivery, RetryPolicy
 from cryptowatcher.domain.intervals import parse_duration
 from cryptowatcher.domain.texts import alert_text, observed_at
@@ -113,7 +113,8 @@ class AlertData(Alert, frozen=True, kw_only=True):
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True):
-    """The body. `type` is `alert`, or `expiry` for a notice; `timestamp` is when it was observed or made out."""
+    """The body. `type` is `alert`, or `expiry` or `sight` for a notice; `timestamp` is when it was observed or
+    made out."""
 
     type: str
     timestamp: datetime
@@ -151,7 +152,7 @@ def encode(alert: Alert, *, now: int) -> bytes:
     """The body. The same alert gives the same bytes, until it is late and says so."""
     words = alert_text(alert, now=now)
     data = AlertData(**msgspec.structs.asdict(alert), title=words.title, text=words.body)
-    kind = "alert" if is_condition(alert.kind) else "expiry"
+    kind = "alert" if is_condition(alert.kind) else "sight" if alert.kind in SIGHTINGS else "expiry"
     timestamp = datetime.fromtimestamp(observed_at(alert) / 1000, UTC)
     return _ENCODER.encode(Payload(type=kind, timestamp=timestamp, data=data))
 

@@ -18,7 +18,7 @@ import apsw
 
 from cryptowatcher.adapters.runner import CommitMeter, Inline, Runner, Threaded, Way
 from cryptowatcher.adapters.sqlite_file import SqliteSession, checkpointed, connect, explained
-from cryptowatcher.domain.records import Draft, Held, Record, Ticks, Verdict
+from cryptowatcher.domain.records import Draft, Fill, Held, Record, Ticks, Verdict
 from cryptowatcher.domain.wire import Damaged, decode_body, encode_body
 from cryptowatcher.errors import ConfigError, Refused, Unavailable
 from cryptowatcher.ports import Clock, Trimmed
@@ -214,7 +214,7 @@ class _Recent:
 
 def _rows(record: Record) -> int:
     match record.body:
-        case Ticks(batch) | Held(batch) | Verdict(batch):
+        case Ticks(batch) | Held(batch) | Verdict(batch) | Fill(batch):
             return len(batch)
         case _:
             return 0

@@ -159,6 +159,7 @@ class Rules(Concern):
             "rule": None if rule is None else _text(rule),
         }
         self._db.execute(sa.insert(rule_changes), row)
+        self._db.execute(sa.update(rules).where(rules.c.id == identity).values(change=number))
         self._db.execute(sa.update(counters).where(counters.c.name == CHANGES).values(value=number))
 
 

@@ -127,6 +127,9 @@ firings = _table(
     _col("last_fired_at", Ms),
     _col("fired", sa.Integer),
     _col("suppressed", sa.Integer),
+    _col("busy_until", Ms, default="0"),
+    _col("price", sa.Double, default="0"),
+    _col("version", sa.Integer, default="0"),
 )
 
 # What signals were worth. A rule's score reads one stretch of it.
@@ -178,7 +181,8 @@ prices = _table(
 take_ups = _table("take_ups", _key("number", Ms), _col("seq", Ms))
 
 # The newest change of each rule. A deleted rule keeps its row without a spec, because its version must go on
-# growing if a rule of that name comes again: ids of alerts are made of it.
+# growing if a rule of that name comes again: ids of alerts are made of it. `change` is the number of that change.
+# The release before does not write it, so it may be that of an older one, and 0 is unknown.
 rules = _table(
     "rules",
     _key("id"),
@@ -189,6 +193,7 @@ rules = _table(
     _col("paused", sa.Boolean),
     _col("spec", unknown=True),
     _col("notice_at", Ms, default="0"),
+    _col("change", Ms, default="0"),
     sa.Index("rules_owner", "owner", "name", unique=True),
 )
 
@@ -218,7 +223,12 @@ checkpoints = _table(
     _key("seq", Ms),
     _col("at", Ms),
     _col("state", sa.LargeBinary),
+    _col("parts", default="''"),
 )
+
+# What checkpoints are made of, by the hash of its content; `checkpoints.parts` has the names, with blanks between.
+# A row is long, so the names stand in an index of their own.
+checkpoint_parts = sa.Table("checkpoint_parts", metadata, _key("name"), _col("data", sa.LargeBinary))
 
 source_statuses = _table("source_statuses", _key("source"), _col("status"))
 

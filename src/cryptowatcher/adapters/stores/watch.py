@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -11,6 +12,7 @@ from cryptowatcher.adapters.stores.rules import change_of
 from cryptowatcher.adapters.stores.tables import (
     alerts,
     candles,
+    checkpoint_parts,
     checkpoints,
     counters,
     cursors,
@@ -23,9 +25,10 @@ from cryptowatcher.adapters.stores.tables import (
     or_replace,
     prices,
     rule_changes,
+    rules,
     take_ups,
 )
-from cryptowatcher.domain.rules.model import Firing, Lifecycle, RuleChange, TakeUp
+from cryptowatcher.domain.rules.model import Firing, Lifecycle, LifecycleState, RuleChange, TakeUp
 from cryptowatcher.ports import Cursor, Fenced, Step
 
 ROLE = "watch"
@@ -56,34 +59,85 @@ class Watch(Concern):
         insert_rows(db, firings, tuples(step.firings), or_replace)
         insert_rows(db, candles, tuples(step.candles), or_replace)
         insert_rows(db, prices, tuples(step.prices), or_replace)
+        if before is not None and before.journal != step.cursor.journal:
+            db.execute(sa.delete(take_ups))
         insert_rows(db, take_ups, tuples(step.take_ups), or_replace)
 
-    def rule_changes(self, after: int) -> list[RuleChange]:
-        newer = sa.select(rule_changes).where(rule_changes.c.number > after).order_by(rule_changes.c.number)
-        return [change_of(row) for row in self._db.execute(newer)]
+    def rule_changes(self, after: int, limit: int | None = None, *, newest: bool = False) -> list[RuleChange]:
+        asked = sa.select(rule_changes).where(rule_changes.c.number > after).order_by(rule_changes.c.number)
+        if newest:
+            later = rules.alias()
+            asked = asked.outerjoin(later, _is_later(later)).where(later.c.id.is_(None))
+        return [change_of(row) for row in self._db.execute(asked.limit(limit))]
 
     def take_ups(self) -> list[TakeUp]:
         return self._all(TakeUp, sa.select(take_ups).order_by(take_ups.c.number))
 
-    def lifecycle(self, rule: str | None = None) -> list[Lifecycle]:
-        """In order of (rule, pair)."""
-        asked = sa.select(lifecycle).order_by(lifecycle.c.rule, lifecycle.c.pair)
-        return self._all(Lifecycle, asked if rule is None else asked.where(lifecycle.c.rule == rule))
+    def taken_changes(self, after: int, upto: int, limit: int, *, settled: int) -> list[tuple[RuleChange, TakeUp]]:
+        number, both = rule_changes.c.number, rule_changes.c.number == take_ups.c.number
+        # Of a rule that has a later change by that position, only that one. (Joined in this order, all by key.)
+        later, taken = rules.alias(), take_ups.alias()
+        asked = sa.select(rule_changes, take_ups.c.seq).join_from(rule_changes, take_ups, both)
+        asked = asked.outerjoin(later, _is_later(later)).outerjoin(
+            taken, (taken.c.number == later.c.change) & (taken.c.seq <= settled)
+        )
+        asked = asked.where(number > after, number <= upto, taken.c.number.is_(None))
+        rows = self._db.execute(asked.order_by(number).limit(limit))
+        return [(change_of(row), TakeUp(row.number, row.seq)) for row in rows]
 
-    def firings(self, rule: str | None = None) -> list[Firing]:
-        """In order of (rule, pair)."""
-        asked = sa.select(firings).order_by(firings.c.rule, firings.c.pair)
-        return self._all(Firing, asked if rule is None else asked.where(firings.c.rule == rule))
+    def last_take_up(self) -> int:
+        return self._db.execute(sa.select(sa.func.max(take_ups.c.number))).scalar_one() or 0
 
-    def save_checkpoint(self, cursor: Cursor, schema: int, state: bytes) -> None:
-        """Two are kept of each journal and schema, so that the release before finds its own."""
+    def lifecycle(
+        self,
+        rule: str | None = None,
+        *,
+        state: LifecycleState | None = None,
+        after: tuple[str, str] = ("", ""),
+        limit: int | None = None,
+    ) -> list[Lifecycle]:
+        asked = _places(lifecycle, rule, after, limit)
+        return self._all(Lifecycle, asked if state is None else asked.where(lifecycle.c.state == state))
+
+    def firings(
+        self, rule: str | None = None, *, after: tuple[str, str] = ("", ""), limit: int | None = None
+    ) -> list[Firing]:
+        return self._all(Firing, _places(firings, rule, after, limit))
+
+    def missing_parts(self, names: Collection[str]) -> set[str]:
+        return set(names) - set(self._db.execute(sa.select(checkpoint_parts.c.name)).scalars())
+
+    def put_parts(self, parts: Mapping[str, bytes]) -> None:
+        insert_rows(self._db, checkpoint_parts, parts.items(), or_replace)
+
+    def parts(self, names: Collection[str]) -> dict[str, bytes]:
+        asked = sa.select(checkpoint_parts).where(checkpoint_parts.c.name.in_(names))
+        return {row.name: bytes(row.data) for row in self._db.execute(asked)}
+
+    def save_checkpoint(self, cursor: Cursor, schema: int, head: bytes, parts: Collection[str] = ()) -> bool:
+        """Two are kept of each schema, so that the release before finds its own."""
+        self._lock_epoch()  # nobody else looks for parts without a checkpoint meanwhile
+        if self.missing_parts(parts):
+            return False
         insert = or_replace(insert_into(checkpoints, self._db.dialect.name), checkpoints)
-        row = {"journal": cursor.journal, "schema": schema, "seq": cursor.seq, "at": cursor.at, "state": state}
-        self._db.execute(insert, row)
+        row = {"journal": cursor.journal, "schema": schema, "seq": cursor.seq, "at": cursor.at, "state": head}
+        self._db.execute(insert, row | {"parts": " ".join(parts)})
         same = (checkpoints.c.journal == cursor.journal) & (checkpoints.c.schema == schema)
         seqs = sa.select(checkpoints.c.seq).where(same).order_by(checkpoints.c.seq.desc())
         old = self._db.execute(seqs.offset(_KEPT_CHECKPOINTS)).scalars().all()
         self._db.execute(sa.delete(checkpoints).where(same, checkpoints.c.seq.in_(old)))
+        self._db.execute(sa.delete(checkpoints).where(checkpoints.c.journal != cursor.journal))
+        self._drop_parts()
+        return True
+
+    def _drop_parts(self) -> None:
+        """Those that no checkpoint names."""
+        named = self._db.execute(sa.select(checkpoints.c.parts)).scalars()
+        kept = {name for names in named for name in names.split()}
+        gone = set(self._db.execute(sa.select(checkpoint_parts.c.name)).scalars()) - kept
+        if gone:
+            drop = sa.delete(checkpoint_parts).where(checkpoint_parts.c.name == sa.bindparam("gone"))
+            self._db.execute(drop, [{"gone": name} for name in sorted(gone)])
 
     def checkpoint(self, journal: str, schema: int, upto: int) -> tuple[Cursor, bytes] | None:
         c = checkpoints.c
@@ -92,6 +146,10 @@ class Watch(Concern):
         )
         row = self._db.execute(asked.order_by(c.seq.desc()).limit(1)).one_or_none()
         return (Cursor(row.journal, row.seq, row.at), bytes(row.state)) if row else None
+
+    def _lock_epoch(self) -> None:
+        mine = sa.select(counters.c.value).where(counters.c.name == f"epoch {ROLE}").with_for_update()
+        self._db.execute(mine).all()  # an answer that is not read to its end keeps its snapshot
 
     def _check_epoch(self, epoch: int) -> None:
         # The lock (PostgreSQL) keeps a new holder from taking over before this transaction has ended.
@@ -115,3 +173,17 @@ class Watch(Concern):
         gone = (lifecycle.c.rule == sa.bindparam("r"), lifecycle.c.pair == sa.bindparam("p"))
         if keys:
             self._db.execute(sa.delete(lifecycle).where(*gone), keys)
+
+
+def _is_later(of: sa.FromClause) -> sa.ColumnElement[bool]:
+    """The row of `rules` that is known to stand for a later change of the same rule."""
+    return (of.c.id == rule_changes.c.rule_id) & (of.c.change > rule_changes.c.number)
+
+
+def _places(table: sa.Table, rule: str | None, after: tuple[str, str], limit: int | None) -> sa.Select[Any]:
+    """Rows of a rule or of all rules, by (rule, pair)."""
+    place = sa.tuple_(table.c.rule, table.c.pair)
+    asked = sa.select(table).order_by(table.c.rule, table.c.pair).limit(limit)
+    if after != ("", ""):
+        asked = asked.where(place > sa.tuple_(sa.literal(after[0]), sa.literal(after[1])))
+    return asked if rule is None else asked.where(table.c.rule == rule)

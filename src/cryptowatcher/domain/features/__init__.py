@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from cryptowatcher.domain.features.bounds import NOT_NEGATIVE, Bounds
 from cryptowatcher.domain.ticks import Floats, Ints
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Function(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     unit:           price (of the pair), money (volume, cap), fraction (written in percent), number, time (ms)
     says:           in plain words, with {name} where an argument is said: "the change within {window}"
     example:        how it is written: "change(5m)"
-    never_negative: whether no value is below 0
+    bounds:         between which values all of its own lie
     step, series:   see above; series is None where one pair's own observations do not tell (age)
     check:          ConfigError when the arguments do not go together
     needs:          how much of the past (ms) must have been watched before it can be known
@@ -73,13 +74,18 @@ class Function(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     unit: Unit
     says: str
     example: str
-    never_negative: bool = True
+    bounds: Bounds = NOT_NEGATIVE
     step: StepForm
     series: SeriesForm | None
     check: Callable[[Args], None] = _anything
     needs: Callable[[Args], int] = _nothing
     reads: Callable[[Args], tuple[str, ...]] = _no_pairs
     timed: bool = False
+
+    @property
+    def never_negative(self) -> bool:
+        """Whether no value is below 0."""
+        return self.bounds.low >= 0
 
 
 @cache

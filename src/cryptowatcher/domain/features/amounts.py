@@ -7,8 +7,8 @@ import numpy as np
 from cryptowatcher.domain.features import Args, Function, Parameter
 from cryptowatcher.domain.features.line import Line
 from cryptowatcher.domain.features.memory import Memory
+from cryptowatcher.domain.features.spans import Span, series_mean, step_mean
 from cryptowatcher.domain.features.volatility import check_closes, check_span, closes
-from cryptowatcher.domain.features.windows import Span, series_mean, step_mean
 from cryptowatcher.domain.intervals import INTERVALS, MS
 from cryptowatcher.domain.ticks import Floats, Ints
 from cryptowatcher.errors import ConfigError

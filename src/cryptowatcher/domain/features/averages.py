@@ -9,27 +9,29 @@ import numpy as np
 from cryptowatcher.domain.features import Args, Function, Parameter
 from cryptowatcher.domain.features.anchored import MOST as MOST_RECURSIVE
 from cryptowatcher.domain.features.anchored import Fed, Recursion, State, anchored, block_of
+from cryptowatcher.domain.features.bounds import ANYTHING, POSITIVE
 from cryptowatcher.domain.features.finite import finite
 from cryptowatcher.domain.features.line import Line
 from cryptowatcher.domain.features.memory import Memory
-from cryptowatcher.domain.features.windows import MOST, Row, deviation, of_newest, total
+from cryptowatcher.domain.features.windows import MOST, Rows, deviation, of_newest, of_newest_after, total
 from cryptowatcher.domain.ticks import Floats, Ints
 
 INTERVAL = Parameter("interval", "interval")
 
 
-def _mean(row: Row, args: Args) -> Floats:
+def _mean(rows: Rows, args: Args) -> Floats:
     n: int = args[0]
-    return total((row("close", place), None) for place in range(n)) / n
+    found = total(rows.parts("close", 0, n, neutral=True))
+    found /= n
+    return found
 
 
-def _deviation(row: Row, args: Args) -> Floats:
-    n = args[0]
-    return deviation(lambda: ((row("close", place), None) for place in range(n)), n)
+def _deviation(rows: Rows, args: Args, mean: Floats) -> Floats:
+    return deviation(lambda: rows.parts("close", 0, args[0]), mean, args[0])
 
 
 _STEP_MEAN, _SERIES_MEAN = of_newest(_mean, lambda args: int(args[0]))
-_STEP_DEVIATION, _SERIES_DEVIATION = of_newest(_deviation, lambda args: int(args[0]))
+_STEP_DEVIATION, _SERIES_DEVIATION = of_newest_after(_mean, _deviation, lambda args: int(args[0]))
 
 
 def _band(mean: Floats, k: float, apart: Floats) -> Floats:
@@ -59,21 +61,28 @@ def _lowers(line: Line, args: Args) -> Floats:
     return _uppers(line, (n, -k, interval))
 
 
-def exponential(before: Floats, fed: int | Ints, value: Floats, n: int) -> Floats:
+def exponential(before: Floats, fed: Fed, value: Floats, n: int) -> Floats:
     """One more value of an exponential average. `fed`: values before; < 0: not yet one."""
-    return begun_as_mean(before, fed, value, n, lambda: (value - before) * (2 / (n + 1)) + before)
+
+    def then() -> Floats:
+        found = value - before
+        found *= 2 / (n + 1)
+        found += before
+        return found
+
+    return begun_as_mean(before, fed, value, n, then)
 
 
-def begun_as_mean(before: Floats, fed: int | Ints, value: Floats, n: int, then: Callable[[], Floats]) -> Floats:
+def begun_as_mean(before: Floats, fed: Fed, value: Floats, n: int, then: Callable[[], Floats]) -> Floats:
     """One more value of an average that begins as the mean of its first n; `then`: how it goes on."""
-    if (fed >= n) if isinstance(fed, int) else (fed >= n).all():
+    if (fed >= n) if isinstance(fed, int) else bool((fed >= n).all()):
         return then()
     grown = np.where(fed < n, before + value, then())
     grown = np.where(fed == n - 1, grown / n, grown)
     return np.where(fed < 0, before, grown)
 
 
-def _feed_ema(state: State, fed: int | Ints, bar: Fed, before: Fed, args: Args) -> State:
+def _feed_ema(state: State, fed: Fed, bar: State, before: State, args: Args) -> State:
     return (exponential(state[0], fed, bar[0], args[0]),)
 
 
@@ -104,6 +113,7 @@ FUNCTIONS = (
         unit="price",
         says="the average close of the last {n} {interval} candles",
         example="sma(20, 1h)",
+        bounds=POSITIVE,
         step=_STEP_MEAN,
         series=_SERIES_MEAN,
         needs=_needs,
@@ -114,6 +124,7 @@ FUNCTIONS = (
         unit="price",
         says="the exponential average of {n} {interval} candles",
         example="ema(20, 1h)",
+        bounds=POSITIVE,
         step=_STEP_EMA,
         series=_SERIES_EMA,
         needs=_needs,
@@ -124,6 +135,7 @@ FUNCTIONS = (
         unit="price",
         says="the upper Bollinger band ({k} deviations above the average of {n} {interval} candles)",
         example="bollinger_upper(20, 2, 1h)",
+        bounds=POSITIVE,
         step=_upper,
         series=_uppers,
         needs=_needs,
@@ -134,7 +146,7 @@ FUNCTIONS = (
         unit="price",
         says="the lower Bollinger band ({k} deviations below the average of {n} {interval} candles)",
         example="bollinger_lower(20, 2, 1h)",
-        never_negative=False,
+        bounds=ANYTHING,
         step=_lower,
         series=_lowers,
         needs=_needs,

@@ -14,14 +14,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from cryptowatcher.domain.features.columns import Column, Marks, Where, stretch
+from cryptowatcher.domain.features.columns import Column, Groupings, Marks, Where, stretch
+from cryptowatcher.domain.features.filling import Filled, FilledBars, bars_of
 from cryptowatcher.domain.features.history import History
+from cryptowatcher.domain.features.newticks import NewTicks, Volumes
 from cryptowatcher.domain.intervals import INTERVALS
 from cryptowatcher.domain.ticks import Floats, Ints, TickBatch
 
@@ -31,7 +33,7 @@ _MISSING: Final = {"high": 0.0, "low": math.inf, "close": 0.0, "volume": math.na
 _OF_PAIRS: Final = ("number", "total", "last", "forming_high", "forming_low", "since")
 _UNSEEN = -1
 _FIRST_WIDTH = 64
-Volumes = tuple[Floats, Ints]
+Computed = TypeVar("Computed", bound=Column)
 _UNREAD = 3  # bars after which what nobody reads is forgotten
 
 
@@ -40,42 +42,6 @@ def _cells(slots: Ints, cols: Ints) -> tuple[Any, Where]:
     if len(slots) and slots.min() == slots.max():
         return slots[0], stretch(cols)
     return slots, cols
-
-
-class _Ticks(NamedTuple):
-    """Newer observations of n distinct pairs, and what was known of these pairs before.
-
-    before, last: time and price of the observation before
-    within:       whether that was still valid when this one came
-    clock:        the pair's observed time as of the observation before, ms
-    was, now:     the 24 h volume that was said last, and when: before this observation, and with it
-    """
-
-    cols: Ints
-    time: Ints
-    price: Floats
-    before: Ints
-    last: Floats
-    within: Marks
-    clock: Ints
-    was: Volumes
-    now: Volumes
-
-    def rows(self, which: Marks) -> _Ticks:
-        """Some of them."""
-        if which.all():
-            return self
-        return _Ticks(
-            cols=self.cols[which],
-            time=self.time[which],
-            price=self.price[which],
-            before=self.before[which],
-            last=self.last[which],
-            within=self.within[which],
-            clock=self.clock[which],
-            was=(self.was[0][which], self.was[1][which]),
-            now=(self.now[0][which], self.now[1][which]),
-        )
 
 
 class RingState(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +77,7 @@ class Ring:
         self.columns: dict[str, Floats] = {name: np.zeros((ROWS, 0)) for name in ("high", "low", "close")}
         self._written = np.zeros(ROWS, np.bool_)
         self._computed: dict[Hashable, Column] = {}
-        self._asked: tuple[Ints, Where] = (self.number, self.number)  # the same columns are asked for many times
+        self.groupings = Groupings()
 
     def widen(self, pairs: int) -> None:
         """Room for this many pairs."""
@@ -140,7 +106,7 @@ class Ring:
 
     # --- folding ---------------------------------------------------------------------------------
 
-    def fold(self, ticks: _Ticks) -> Marks:
+    def fold(self, ticks: NewTicks) -> Marks:
         """For which of these pairs an end has passed or a bar begins, which is then known of them."""
         number = ticks.time // self.interval
         over: Marks = number != self.number[ticks.cols]
@@ -151,7 +117,7 @@ class Ring:
             self._begin(ticks.rows(begins))
         return over | begins
 
-    def _pass(self, ticks: _Ticks, number: Ints) -> None:
+    def _pass(self, ticks: NewTicks, number: Ints) -> None:
         """The ends of all bars before `number` have passed: what was forming is over, but for the observation that
         comes exactly at its end."""
         cols, formed = ticks.cols, self.number[ticks.cols]
@@ -161,13 +127,14 @@ class Ring:
         kept = (formed != _UNSEEN) & (ticks.before > formed * self.interval) & (ticks.time != end)
         kept &= self._seen_enough(ticks.clock + tail - self.since[cols])
         self.total[cols] += kept
+        kept &= formed >= number - ROWS  # its place may be that of a newer number by now
         self._skip(cols, np.where(formed == _UNSEEN, number, formed), number)
         self._keep(cols[kept], formed[kept], ticks.last[kept], (ticks.was[0][kept], ticks.was[1][kept]))
         self.number[cols] = number
         self.newest = max(self.newest, int(number.max()))
         self._mark(cols)
 
-    def _begin(self, ticks: _Ticks) -> None:
+    def _begin(self, ticks: NewTicks) -> None:
         """A bar begins with this observation."""
         start = (ticks.time - 1) // self.interval * self.interval
         self.forming_high[ticks.cols] = self.forming_low[ticks.cols] = ticks.price
@@ -177,11 +144,11 @@ class Ring:
 
     def extend(self, cols: Ints, price: Floats) -> None:
         """The bar that is forming reaches as high and as low as these prices."""
-        where = self.stretch(cols)
+        where = self.groupings.stretch(cols)
         self.forming_high[where] = np.maximum(self.forming_high[where], price)
         self.forming_low[where] = np.minimum(self.forming_low[where], price)
 
-    def end(self, ticks: _Ticks) -> None:
+    def end(self, ticks: NewTicks) -> None:
         """Close the bars of the observations that came exactly at their end."""
         at_end = ticks.time % self.interval == 0
         if not at_end.any():
@@ -215,32 +182,77 @@ class Ring:
         """What was forming is the bar of this number."""
         where = _cells(number % ROWS, cols)
         said = np.where(volume[1] > number * self.interval, volume[0], np.nan)
-        if "volume" not in self.columns and not np.isnan(said).all():
-            self.columns["volume"] = np.zeros(self.count.shape)
-            self.columns["volume"][self._written] = _MISSING["volume"]
+        self._make_room(said)
         self.count[where] = self.total[cols]
         self.last[cols] = number
         values = {"high": self.forming_high[cols], "low": self.forming_low[cols], "close": close, "volume": said}
         for name, column in self.columns.items():
             column[where] = values[name]
 
+    def _make_room(self, volume: Floats) -> None:
+        """For volumes, once one is known."""
+        if "volume" not in self.columns and not np.isnan(volume).all():
+            self.columns["volume"] = np.zeros(self.count.shape)
+            self.columns["volume"][self._written] = _MISSING["volume"]
+
+    # --- filling ---------------------------------------------------------------------------------
+
+    def fill(self, filled: Filled, newest: int) -> None:
+        """Bars of a gap in which the pair observed nothing itself, and what was told of the bar that is forming.
+        `newest`: time of the pair's newest observation."""
+        bars = bars_of(filled, self.interval)
+        bars = bars.rows(self._seen_enough(bars.observed) & (bars.number >= self.number[filled.col] - ROWS))
+        if len(bars):
+            self._put_in(filled.col, bars)
+        begin = (newest - 1) // self.interval * self.interval
+        if newest % self.interval and filled.gap.end > begin:
+            self._reach_back(filled, begin)
+
+    def _put_in(self, col: int, bars: FilledBars) -> None:
+        """Bars of numbers that have none."""
+        numbers = np.arange(bars.number[0], self.number[col])
+        slots = numbers % ROWS
+        new = slots[~self._written[slots]]
+        self._written[new] = True
+        self._make_room(bars.volume)
+        for name, column in self.columns.items():
+            column[new] = _MISSING[name]
+            column[bars.number % ROWS, col] = getattr(bars, name)
+        there = self.columns["close"][slots, col] > 0
+        before = self.count[slots[0], col]
+        self.count[slots, col] = before + np.cumsum(there)
+        self.total[col] = self.count[slots[-1], col]
+        self.last[col] = numbers[there][-1]
+        self.groupings.clear()
+        for computed in self._computed.values():
+            computed.forget(np.array([col]))
+
+    def _reach_back(self, filled: Filled, begin: int) -> None:
+        """The bar that is forming began then."""
+        col, inside = filled.col, filled.price[filled.time > begin]
+        self.forming_high[col] = inside.max(initial=self.forming_high[col])
+        self.forming_low[col] = inside.min(initial=self.forming_low[col])
+        if filled.gap.start <= begin:
+            self.since[col] = filled.at(np.array([begin]))[0]
+        else:
+            self.since[col] -= filled.observed
+
     # --- reading ---------------------------------------------------------------------------------
 
-    def stretch(self, cols: Ints) -> Where:
-        """The same columns as a slice, if they follow one another."""
-        if cols is not self._asked[0]:
-            self._asked = (cols, stretch(cols))
-        return self._asked[1]
-
-    def read(self, key: Hashable, make: Callable[[], Column], cols: Ints) -> Floats:
-        """What is computed from the bars of these pairs. `make`: for when it is asked for the first time."""
+    def column(self, key: Hashable, make: Callable[[], Computed]) -> Computed:
+        """What is computed from bars. `make`: for when it is asked for the first time."""
         column = self._computed.get(key)
         if column is None:
             column = self._computed[key] = make()
             column.widen(len(self.number))
-        return column.read(self, cols)
+        return cast("Computed", column)
+
+    def read(self, key: Hashable, make: Callable[[], Column], cols: Ints) -> Floats:
+        """What is computed from the bars of these pairs."""
+        return self.column(key, make).read(self, cols)
 
     def _mark(self, cols: Ints) -> None:
+        self.groupings.clear()
         for key, column in list(self._computed.items()):
             if self.newest - column.read_at > _UNREAD:
                 del self._computed[key]
@@ -249,6 +261,7 @@ class Ring:
 
     def forget(self, cols: Ints) -> None:
         """Nothing was ever seen of these pairs."""
+        self.groupings.clear()
         self.number[cols] = _UNSEEN
         self.total[cols] = 0
         where = np.ix_(self._written, cols)
@@ -324,11 +337,16 @@ class Bars:
                 ring.end(turned)
         self._volume[cols], self._volume_at[cols] = ticks.now
 
-    def _ticks(self, cols: Ints, instant: TickBatch, history: History) -> _Ticks:
+    def fill(self, filled: Filled, newest: int) -> None:
+        """Points of a gap of a pair whose newest observation is of this time."""
+        for ring in self.rings.values():
+            ring.fill(filled, newest)
+
+    def _ticks(self, cols: Ints, instant: TickBatch, history: History) -> NewTicks:
         before, was = history.time[cols], (self._volume[cols], self._volume_at[cols])
         unsaid = np.isnan(instant.volume)
         now = (np.where(unsaid, was[0], instant.volume), np.where(unsaid, was[1], instant.observed_at))
-        return _Ticks(
+        return NewTicks(
             cols=cols,
             time=instant.observed_at,
             price=instant.price,

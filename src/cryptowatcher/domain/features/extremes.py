@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryptowatcher.domain.features import Args, Function, Parameter
+from cryptowatcher.domain.features.bounds import POSITIVE, Bounds
 from cryptowatcher.domain.features.finite import quotient
 from cryptowatcher.domain.features.history import covered
 from cryptowatcher.domain.features.line import Line, reference_of
@@ -108,6 +109,7 @@ FUNCTIONS = (
         unit="price",
         says="the highest price within {window}",
         example="high(24h)",
+        bounds=POSITIVE,
         step=_high,
         series=_highs,
         needs=_needs,
@@ -118,6 +120,7 @@ FUNCTIONS = (
         unit="price",
         says="the lowest price within {window}",
         example="low(24h)",
+        bounds=POSITIVE,
         step=_low,
         series=_lows,
         needs=_needs,
@@ -138,6 +141,7 @@ FUNCTIONS = (
         unit="fraction",
         says="how far the price is below the highest within {window}",
         example="drawdown(24h)",
+        bounds=Bounds(0.0, 1.0, below=True),
         step=_drawdown,
         series=_drawdowns,
         needs=_needs,

@@ -11,7 +11,8 @@ observation with time ≤ E. So a window is never shorter than w and less than o
 comes at regular times it is exactly w. The reference counts only if it was current at E: at most as long
 before E as the newest observation itself stays valid; otherwise the feature is unknown (NaN). High and low are
 those of the observations with time > E, the newest included. They are unknown where the reference is, and where
-the pair was observed for less than nine tenths of the time since the reference.
+the pair was observed for less than nine tenths of the time since the reference. A reference that was told
+afterwards (filling.py) may stay valid for longer; it counts up to a tenth of the window before E.
 
 One tier per grid keeps of each non-empty cell (k·g − g, k·g] the last observation, the high and the low. E lies on
 the edge of a cell, so whole cells make a window. What was found for a window is kept beside (caches): where its
@@ -22,13 +23,14 @@ they come to be when somebody asks, and only save work.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from cryptowatcher.domain.features.rings import Rings, RingsState
+from cryptowatcher.domain.features.filling import Filled, Told
+from cryptowatcher.domain.features.found import NOWHERE, Extreme, Reference, wider
+from cryptowatcher.domain.features.rings import Cells, Rings, RingsState, merge
 from cryptowatcher.domain.intervals import MS, show_duration
 from cryptowatcher.domain.ticks import Floats, Ints
 from cryptowatcher.errors import ConfigError
@@ -41,8 +43,8 @@ TIERS = (
     (MS["d"], 400 * MS["d"]),
 )
 _STEPS = 3
+_NEAR = 10  # a part of the window
 _NEVER = -(1 << 61)
-_NOWHERE = -(1 << 62)  # before any window of a pair that was never seen
 _AT_ONCE = 1 << 18  # cells that are looked through at once: as much as lies near the processor
 
 
@@ -69,49 +71,6 @@ def tier_of(window: int) -> int:
     return next(number for number, (_, longest) in enumerate(TIERS) if window <= longest)
 
 
-class Reference:
-    """Of one window, for each pair: what was found last. A cache."""
-
-    def __init__(self) -> None:
-        self.entry: Ints = np.zeros(0, np.int64)  # oldest - 1 of its ring where there is none
-        self.until: Ints = np.zeros(0, np.int64)  # nothing else is found for ends before this
-        self.time: Ints = np.zeros(0, np.int64)
-        self.price: Floats = np.zeros(0)
-        self.clock: Ints = np.zeros(0, np.int64)
-
-    def widen(self, pairs: int) -> None:
-        """Room for this many pairs."""
-        self.entry = _wider(self.entry, pairs, -1)
-        self.until = _wider(self.until, pairs, _NOWHERE)
-        self.time = _wider(self.time, pairs, _NOWHERE)
-        self.price = _wider(self.price, pairs, np.nan)
-        self.clock = _wider(self.clock, pairs, 0)
-
-    def forget(self, cols: Ints) -> None:
-        """Nothing was found yet."""
-        self.entry[cols] = -1
-        self.until[cols] = _NOWHERE
-
-
-class Extreme:
-    """The high or the low of one window, for each pair: its value, and the newest entry it stands in. A cache."""
-
-    def __init__(self) -> None:
-        self.value: Floats = np.zeros(0)
-        self.entry: Ints = np.zeros(0, np.int64)
-        self.ticks: Ints = np.zeros(0, np.int64)  # up to which tick of the pair
-
-    def widen(self, pairs: int) -> None:
-        """Room for this many pairs."""
-        self.value = _wider(self.value, pairs, np.nan)
-        self.entry = _wider(self.entry, pairs, -1)
-        self.ticks = _wider(self.ticks, pairs, 0)
-
-    def forget(self, cols: Ints) -> None:
-        """Nothing was found yet."""
-        self.entry[cols] = -1
-
-
 class Tier:
     """The non-empty cells of one grid, per pair, and for each window that was asked for what was found in them."""
 
@@ -127,7 +86,7 @@ class Tier:
     def widen(self, pairs: int) -> None:
         """Room for this many pairs."""
         self.rings.widen(pairs)
-        self._edge = _wider(self._edge, pairs, _NEVER)
+        self._edge = wider(self._edge, pairs, _NEVER)
         for found in self._references.values():
             found.widen(pairs)
         for extreme in self._extremes.values():
@@ -190,6 +149,28 @@ class Tier:
         """Nothing was ever seen of these pairs."""
         self.rings.forget(cols)
         self._edge[cols] = _NEVER
+        self._look_anew(cols)
+
+    def fill(self, filled: Filled, newest: int) -> Cells:
+        """Points of a gap of a pair whose newest observation is of this time. What was there, with them: not all
+        of it is needed any more."""
+        kept = self.rings.read(filled.col)
+        clock = np.where(kept.time <= filled.gap.start, kept.clock - filled.observed, kept.clock)
+        points = Cells(filled.time, filled.price, filled.clock, filled.price, filled.price)
+        cells = merge(Cells(kept.time, kept.price, clock, kept.high, kept.low), points, self.grid)
+        end = self.grid * (newest // self.grid) - self.longest
+        needed = max(int(np.searchsorted(cells.time, end, side="right")) - 1, 0)
+        self.rings.rewrite(filled.col, cells.since(needed))
+        self._look_anew(np.array([filled.col]))
+        return cells
+
+    def unbroken(self, cols: Ints, entries: Ints) -> NDArray[np.bool_]:
+        """Whether these pairs were observed all the time from these entries to the next ones."""
+        cells, here, there = self.rings.cells, self.rings.place(cols, entries), self.rings.place(cols, entries + 1)
+        whole: NDArray[np.bool_] = cells.clock[there] - cells.clock[here] == cells.time[there] - cells.time[here]
+        return whole
+
+    def _look_anew(self, cols: Ints) -> None:
         for found in self._references.values():
             found.forget(cols)
         for extreme in self._extremes.values():
@@ -231,7 +212,7 @@ class Tier:
         place = rings.place(cols, entries)
         known = entries >= oldest
         found.entry[cols], found.until[cols] = entries, until
-        found.time[cols] = np.where(known, cells.time[place], _NOWHERE)
+        found.time[cols] = np.where(known, cells.time[place], NOWHERE)
         found.price[cols] = np.where(known, cells.price[place], np.nan)
         found.clock[cols] = cells.clock[place]
 
@@ -271,11 +252,6 @@ def _portions(widths: Ints) -> Iterator[int]:
         begin = end
 
 
-def _wider(column: NDArray[Any], pairs: int, fill: float) -> NDArray[Any]:
-    """The column with room for this many pairs."""
-    return np.concatenate([column, np.full(max(pairs - len(column), 0), fill, column.dtype)])
-
-
 class HistoryState(msgspec.Struct, frozen=True):
     """A history's columns."""
 
@@ -283,6 +259,7 @@ class HistoryState(msgspec.Struct, frozen=True):
     price: Floats
     valid_for: Ints
     clock: Ints
+    told: Ints
     tiers: list[RingsState]
 
 
@@ -307,6 +284,7 @@ class History:
         self.price: Floats = np.zeros(0)
         self.valid_for: Ints = np.zeros(0, np.int64)
         self.clock: Ints = np.zeros(0, np.int64)
+        self._told: Ints = np.zeros(0, np.int64)  # time of the newest point of each pair that was told afterwards
         self._ticks: Ints = np.zeros(0, np.int64)  # since this process began: only caches are told by it
         self._asked: dict[int, Asked] = {}  # since the last tick
 
@@ -314,11 +292,12 @@ class History:
         """Room for this many pairs."""
         if pairs <= len(self.time):
             return
-        self.time = _wider(self.time, pairs, _NEVER)
-        self.price = _wider(self.price, pairs, np.nan)
-        self.valid_for = _wider(self.valid_for, pairs, 0)
-        self.clock = _wider(self.clock, pairs, 0)
-        self._ticks = _wider(self._ticks, pairs, 0)
+        self.time = wider(self.time, pairs, _NEVER)
+        self.price = wider(self.price, pairs, np.nan)
+        self.valid_for = wider(self.valid_for, pairs, 0)
+        self.clock = wider(self.clock, pairs, 0)
+        self._told = wider(self._told, pairs, _NEVER)
+        self._ticks = wider(self._ticks, pairs, 0)
         for tier in self.tiers:
             tier.widen(pairs)
 
@@ -340,16 +319,32 @@ class History:
     def forget(self, cols: Ints) -> None:
         """Nothing was ever seen of these pairs. Their observed time goes on: it is only compared with itself."""
         self._asked.clear()
-        self.time[cols] = _NEVER
+        self.time[cols] = self._told[cols] = _NEVER
         self.price[cols] = np.nan
         self.valid_for[cols] = 0
         for tier in self.tiers:
             tier.forget(cols)
 
+    def fill(self, filled: Filled) -> Told:
+        """Points of a gap of a pair."""
+        self._asked.clear()
+        self._told[filled.col] = max(self._told[filled.col], filled.time[-1])
+        return Told(filled, [tier.fill(filled, int(self.time[filled.col])) for tier in self.tiers])
+
     def reference(self, cols: Ints, window: int) -> Floats:
         """The price of each pair one window before its newest observation, NaN where it is not known."""
         asked = self._window(cols, window)
         return np.where(asked.known, asked.price, np.nan)
+
+    def references(self, told: Told, times: Ints, window: int) -> Floats:
+        """The same for one pair as of moments of a gap that was filled, its beginning and its end among them."""
+        cells, grid = told.cells[tier_of(window)], grid_of(window)
+        ends = grid * (times // grid) - window
+        place = np.searchsorted(cells.time, ends, side="right") - 1
+        back = ends - cells.time[place]
+        unbroken = np.append(np.diff(cells.clock) == np.diff(cells.time), False)[place]
+        known = (back <= self.valid_for[told.filled.col]) | ((back <= window // _NEAR) & unbroken)
+        return np.where((place >= 0) & known, cells.price[place], np.nan)
 
     def high(self, cols: Ints, window: int) -> Floats:
         """The highest price of each pair within the window, NaN where it is not known."""
@@ -369,7 +364,12 @@ class History:
         ends = tier.grid * (times // tier.grid) - window
         found = tier.reference(cols, ends, window)
         since = found.time.take(cols)
-        known = ends - since <= self.valid_for.take(cols)
+        back = ends - since
+        known = back <= self.valid_for.take(cols)
+        doubtful = np.flatnonzero((since <= self._told.take(cols)) & ~known & (back <= window // _NEAR))
+        if len(doubtful):
+            some = cols[doubtful]
+            known[doubtful] = tier.unbroken(some, found.entry[some])
         watched = covered(times - since, self.clock.take(cols) - found.clock.take(cols))
         asked = self._asked[window] = Asked(cols, found.price.take(cols), known, known & watched)
         return asked
@@ -383,12 +383,12 @@ class History:
     def state(self) -> HistoryState:
         """Everything, for a checkpoint."""
         rings = [tier.rings.state() for tier in self.tiers]
-        return HistoryState(self.time, self.price, self.valid_for, self.clock, rings)
+        return HistoryState(self.time, self.price, self.valid_for, self.clock, self._told, rings)
 
     def restore(self, state: HistoryState) -> None:
         """The opposite of state(), into a fresh history."""
         self.time, self.price, self.valid_for = state.time, state.price, state.valid_for
-        self.clock = state.clock
+        self.clock, self._told = state.clock, state.told
         self._ticks = np.zeros(len(self.time), np.int64)
         for tier, kept in zip(self.tiers, state.tiers, strict=True):
             tier.restore(kept)

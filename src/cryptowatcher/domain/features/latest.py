@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cryptowatcher.domain.features import Args, Function
+from cryptowatcher.domain.features.bounds import POSITIVE
 from cryptowatcher.domain.features.line import Line
 from cryptowatcher.domain.features.memory import Memory
 from cryptowatcher.domain.ticks import Floats, Ints
@@ -33,7 +34,15 @@ def _age(memory: Memory, cols: Ints, args: Args) -> Floats:
 
 
 FUNCTIONS = (
-    Function(name="price", unit="price", says="the price", example="price", step=_price, series=_prices),
+    Function(
+        name="price",
+        unit="price",
+        says="the price",
+        example="price",
+        bounds=POSITIVE,
+        step=_price,
+        series=_prices,
+    ),
     Function(
         name="market_cap",
         unit="money",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from cryptowatcher.domain.features import Args, Function, Parameter
+from cryptowatcher.domain.features.bounds import POSITIVE, Bounds
 from cryptowatcher.domain.features.finite import quotient
 from cryptowatcher.domain.features.line import Line
 from cryptowatcher.domain.features.memory import Memory
@@ -64,6 +65,7 @@ FUNCTIONS = (
         unit="number",
         says="the rank by market capitalisation",
         example="rank",
+        bounds=Bounds(1.0),
         step=_rank,
         series=None,
     ),
@@ -73,6 +75,7 @@ FUNCTIONS = (
         unit="number",
         says="the price divided by that of {other}",
         example="ratio(bitcoin/usd)",
+        bounds=POSITIVE,
         step=_ratio,
         series=_ratios,
         reads=lambda args: (str(args[0]),),

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryptowatcher.domain.features.bars import Bars, BarsState
+from cryptowatcher.domain.features.filling import Told, fill_gap
+from cryptowatcher.domain.features.gaps import Gaps, GapsState
 from cryptowatcher.domain.features.history import History, HistoryState
 from cryptowatcher.domain.pairs import CANARY, Universe
 from cryptowatcher.domain.ticks import Floats, Ints, TickBatch
@@ -21,6 +23,7 @@ class MemoryState(msgspec.Struct, frozen=True, kw_only=True):
     pairs: list[str]
     history: HistoryState
     bars: BarsState
+    gaps: GapsState
     volume: Floats
     market_cap: Floats
     cap: Floats
@@ -30,6 +33,7 @@ class MemoryState(msgspec.Struct, frozen=True, kw_only=True):
     now: int
     awake: int
     seen_at: Ints
+    seq: Ints
     received_at: Ints
     source: Ints
     sources: list[str]
@@ -40,6 +44,7 @@ class Memory:
 
     history:            newest observation of each pair, and windows of earlier ones
     bars:               closed candles of each pair
+    gaps:               where pairs were not observed
     volume, market_cap: as of the newest observation, NaN where the source did not say
     cap:                the last market capitalisation that was said, NaN where none ever was
     cap_at:             when that was, by `awake`, ms
@@ -47,6 +52,7 @@ class Memory:
     settled:            the rank by capitalisation that lists go by (tops.py), NaN where none was ever known
     currency:           a number for each currency; -1 for what is not people's
     seen_at:            journal time of the record that brought the newest observation, epoch ms
+    seq:                position of that record
     received_at:        when the newest observation came in, epoch ms
     now:                journal time of the record that is being stepped, epoch ms
     awake:              how long the watcher was awake, ms: no more than a minute between two records counts
@@ -56,6 +62,7 @@ class Memory:
         self.universe = Universe()
         self.history = History()
         self.bars = Bars()
+        self.gaps = Gaps()
         self.volume: Floats = np.zeros(0)
         self.market_cap: Floats = np.zeros(0)
         self.cap: Floats = np.zeros(0)
@@ -64,6 +71,7 @@ class Memory:
         self.settled: Floats = np.zeros(0)
         self.currency: Ints = np.zeros(0, np.int64)
         self.seen_at: Ints = np.zeros(0, np.int64)
+        self.seq: Ints = np.zeros(0, np.int64)
         self.received_at: Ints = np.zeros(0, np.int64)
         self.now = 0
         self.awake = 0
@@ -86,6 +94,7 @@ class Memory:
             return
         self.history.widen(len(self.universe))
         self.bars.widen(len(self.universe))
+        self.gaps.widen(len(self.universe))
         self.volume = np.concatenate([self.volume, np.full(more, np.nan)])
         self.market_cap = np.concatenate([self.market_cap, np.full(more, np.nan)])
         self.cap = np.concatenate([self.cap, np.full(more, np.nan)])
@@ -94,6 +103,7 @@ class Memory:
         self.settled = np.concatenate([self.settled, np.full(more, np.nan)])
         self._name_currencies()
         self.seen_at = np.concatenate([self.seen_at, np.zeros(more, np.int64)])
+        self.seq = np.concatenate([self.seq, np.zeros(more, np.int64)])
         self.received_at = np.concatenate([self.received_at, np.zeros(more, np.int64)])
         self._source = np.concatenate([self._source, np.zeros(more, np.int64)])
 
@@ -101,9 +111,10 @@ class Memory:
         """Which of these observations are newer than what is known of their pair."""
         return self.history.newer(cols, times)
 
-    def add(self, cols: Ints, instant: TickBatch, *, at: int) -> None:
-        """One newer observation for each of these distinct pairs, by a record of journal time `at`."""
+    def add(self, cols: Ints, instant: TickBatch, *, at: int, seq: int = 0) -> None:
+        """One newer observation for each of these distinct pairs, by a record of this journal time and place."""
         self.pass_to(at)
+        self.gaps.note(cols, instant.observed_at, instant.price, self.history, self.seq[cols])
         self.bars.add(cols, instant, self.history)
         self.history.add(cols, instant.observed_at, instant.price, instant.valid_for)
         self.volume[cols] = instant.volume
@@ -113,10 +124,37 @@ class Memory:
         self.cap_at[cols[said]] = self.awake
         self.cap_valid_for[cols[said]] = instant.valid_for
         self.seen_at[cols] = at
+        self.seq[cols] = seq
         self.received_at[cols] = instant.received_at
         if instant.source not in self._sources:
             self._sources.append(instant.source)
         self._source[cols] = self._sources.index(instant.source)
+
+    def fill(self, cols: Ints, batch: TickBatch) -> list[Told]:
+        """History of pairs, by the column of each row: what of it lies in gaps, the newest of a pair first."""
+        told: list[Told] = []
+        order = np.lexsort((batch.observed_at, cols))
+        for rows in np.split(order, np.flatnonzero(np.diff(cols[order])) + 1):
+            if len(rows):
+                told += self._fill(int(cols[rows[0]]), batch.rows(rows))
+        return told
+
+    def _fill(self, col: int, points: TickBatch) -> list[Told]:
+        """Of one pair. Of points of the same time the last one counts."""
+        told: list[Told] = []
+        last = np.diff(points.observed_at, append=np.iinfo(np.int64).max) > 0
+        for gap in self.gaps.of(col):
+            inside = last & (points.observed_at > gap.start) & (points.observed_at < gap.end)
+            if not inside.any():
+                continue
+            some = points.rows(inside)
+            filled = fill_gap(
+                col, gap, time=some.observed_at, price=some.price, volume=some.volume, valid_for=some.valid_for
+            )
+            self.gaps.close(filled)
+            told.append(self.history.fill(filled))
+            self.bars.fill(filled, int(self.history.time[col]))
+        return told
 
     def pass_to(self, at: int) -> None:
         """A record of this journal time is stepped."""
@@ -132,6 +170,7 @@ class Memory:
         """Nothing was ever seen of these pairs. Their observed time goes on: see History."""
         self.history.forget(cols)
         self.bars.forget(cols)
+        self.gaps.forget(cols)
         self.volume[cols] = np.nan
         self.market_cap[cols] = self.cap[cols] = self.settled[cols] = np.nan
         self.cap_at[cols] = _NEVER
@@ -151,6 +190,7 @@ class Memory:
             pairs=self.universe.names,
             history=self.history.state(),
             bars=self.bars.state(),
+            gaps=self.gaps.state(),
             volume=self.volume,
             market_cap=self.market_cap,
             cap=self.cap,
@@ -160,6 +200,7 @@ class Memory:
             now=self.now,
             awake=self.awake,
             seen_at=self.seen_at,
+            seq=self.seq,
             received_at=self.received_at,
             source=self._source,
             sources=self._sources,
@@ -170,9 +211,10 @@ class Memory:
         self.universe = Universe(state.pairs)
         self.history.restore(state.history)
         self.bars.restore(state.bars)
+        self.gaps.restore(state.gaps)
         self.volume, self.market_cap = state.volume, state.market_cap
         self.cap, self.cap_at, self.cap_valid_for = state.cap, state.cap_at, state.cap_valid_for
         self.settled, self.now, self.awake = state.settled, state.now, state.awake
         self._name_currencies()
-        self.seen_at = state.seen_at
+        self.seen_at, self.seq = state.seen_at, state.seq
         self.received_at, self._source, self._sources = state.received_at, state.source, state.sources

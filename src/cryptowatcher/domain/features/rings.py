@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from cryptowatcher.domain.ticks import Floats, Ints
 
+BEFORE_ALL = -(1 << 61)
+"""A time, and the number of a cell, before all there are."""
 _FIRST_SLOTS = 32
 _LEFT_BEHIND = 1.25  # slots laid out for each slot in use, at most
 _HEADROOM = 1.5  # what is not yet laid out is never touched, and so takes no memory
@@ -45,6 +47,20 @@ class Cells(msgspec.Struct, frozen=True, eq=False):
         return Cells(
             self.time[:count], self.price[:count], self.clock[:count], self.high[:count], self.low[:count]
         )
+
+    def since(self, first: int) -> Cells:
+        """All from one on."""
+        return Cells(*(column[first:] for column in self.columns()))
+
+
+def merge(one: Cells, other: Cells, grid: int) -> Cells:
+    """Cells of one pair, oldest first: what lies in the same cell (k · grid − grid, k · grid] becomes one."""
+    time, price, clock, high, low = map(np.concatenate, zip(one.columns(), other.columns(), strict=True))
+    order = np.argsort(time, kind="stable")
+    first = np.flatnonzero(np.diff(-(-time[order] // grid), prepend=BEFORE_ALL))
+    last = order[np.append(first[1:], len(order)) - 1]
+    highest, lowest = np.maximum.reduceat(high[order], first), np.minimum.reduceat(low[order], first)
+    return Cells(time[last], price[last], clock[last], highest, lowest)
 
 
 class RingsState(msgspec.Struct, frozen=True):
@@ -132,6 +148,23 @@ class Rings:
     def forget(self, cols: Ints) -> None:
         """Empty the rings of these pairs."""
         self.head[cols] = -1
+
+    def read(self, col: int) -> Cells:
+        """All cells of one pair, oldest first."""
+        cols = np.array([col])
+        there = np.arange(self.oldest(cols)[0], self.head[col] + 1)
+        places = self.place(np.full(len(there), col), there)
+        return Cells(*(column[places] for column in self.cells.columns()))
+
+    def rewrite(self, col: int, cells: Cells) -> None:
+        """These cells are those of a pair, and no others: at most as many as a ring may need."""
+        count = len(cells.time)
+        while self.slots[col] < count:
+            self.lengthen(np.array([col]))
+        places = self.base[col] + np.arange(count) * self.stride[col]
+        for to, of in zip(self.cells.columns(), cells.columns(), strict=True):
+            to[places] = of
+        self.head[col], self.at[col] = count - 1, places[-1]
 
     def state(self) -> RingsState:
         """Everything, for a checkpoint."""

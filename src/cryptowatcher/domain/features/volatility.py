@@ -7,18 +7,13 @@ import numpy as np
 from cryptowatcher.domain.features import Args, Function, Parameter
 from cryptowatcher.domain.features.anchored import MOST as MOST_RECURSIVE
 from cryptowatcher.domain.features.anchored import Fed, Recursion, State, anchored, block_of
+from cryptowatcher.domain.features.bounds import ANYTHING
 from cryptowatcher.domain.features.finite import quotient
 from cryptowatcher.domain.features.line import Line
 from cryptowatcher.domain.features.memory import Memory
 from cryptowatcher.domain.features.momentum import smoothed
-from cryptowatcher.domain.features.windows import (
-    MOST,
-    Span,
-    series_deviation,
-    series_mean,
-    step_deviation,
-    step_mean,
-)
+from cryptowatcher.domain.features.spans import Span, series_deviation, series_mean, step_deviation, step_mean
+from cryptowatcher.domain.features.windows import MOST
 from cryptowatcher.domain.intervals import INTERVALS, MS, show_duration
 from cryptowatcher.domain.ticks import Floats, Ints
 from cryptowatcher.errors import ConfigError
@@ -92,17 +87,17 @@ def _zscores(line: Line, args: Args) -> Floats:
 # --- atr -----------------------------------------------------------------------------------------------
 
 
-def _feed_atr(state: State, fed: int | Ints, bar: Fed, before: Fed, args: Args) -> State:
+def _feed_atr(state: State, fed: Fed, bar: State, before: State, args: Args) -> State:
     """Of: the average true range, of the bar and from the close before to its ends."""
-    high, low, _ = bar
-    close = before[2]
+    (high, low), (close,) = bar, before
     reach = np.maximum(high - low, np.maximum(np.abs(high - close), np.abs(low - close)))
     return (smoothed(state[0], fed - 1, reach, args[0]),)
 
 
 _STEP_ATR, _SERIES_ATR = anchored(
     Recursion(
-        fields=("high", "low", "close"),
+        fields=("high", "low"),
+        before=("close",),
         size=1,
         feed=_feed_atr,
         value=lambda state, args: state[0],
@@ -130,7 +125,7 @@ FUNCTIONS = (
         unit="number",
         says="how many usual deviations the price is away from its average within {window}",
         example="zscore(24h)",
-        never_negative=False,
+        bounds=ANYTHING,
         step=_zscore,
         series=_zscores,
         check=lambda args: check_closes(args[0]),

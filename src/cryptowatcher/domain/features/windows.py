@@ -1,37 +1,51 @@
-"""Functions over finitely many bars: the newest n, or those inside a window of time.
+"""Functions over the newest n bars; spans.py has those over a window of time.
 
 A family states what it computes once, as a function of rows in chronological order, and gets both forms. In the
 step form a row is the same place in the windows of many pairs, in the series form in those of many observations.
 Sums run row by row, in this order, in both: a float's last bit depends on the order of additions.
+
+Where pairs miss bars the step form goes over more rows, those of the bar numbers that the longest of their windows
+needs, and says of each row which pairs have nothing in it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import Protocol
 
-import msgspec
 import numpy as np
 
 from cryptowatcher.domain.features import Args, SeriesForm, StepForm
 from cryptowatcher.domain.features.barline import BarSeries
 from cryptowatcher.domain.features.bars import ROWS, Ring
-from cryptowatcher.domain.features.columns import Column, Marks, Where, narrow, some_of
+from cryptowatcher.domain.features.columns import Column, Group, Marks, Where, stretch
 from cryptowatcher.domain.features.finite import finite
 from cryptowatcher.domain.features.line import Line
 from cryptowatcher.domain.features.memory import Memory
 from cryptowatcher.domain.ticks import Floats, Ints
 
-Row = Callable[[str, int], Floats]
-"""A field (high, low, close) of the bars in a place of windows of n: 0 is the oldest, n - 1 the newest."""
-Kernel = Callable[[Row, Args], Floats]
-Part = tuple[Floats, Marks | None]
-"""Values in one place, and where there are any: None for everywhere."""
+Part = tuple[Floats, tuple[Ints | Marks, ...]]
+"""A row: values, and places where there are none. Values are only good until the next row."""
+Parts = Callable[[], Iterable[Part]]
 
 MOST = 900
 """Bars that a function may look at: with the tenth that may be missing they have numbers within ROWS."""
 _EQUAL = 1e-12  # a deviation smaller than this part of the mean is the rounding of equal values
-_DENSE = 4  # a stretch of a row is read as fast as a fourth as many places in it
-_CHUNK = 2_048  # pairs whose missing bars are left out at a time
+_FEW = 8  # fewer than an eighth of the pairs are looked at by themselves
+
+
+class Rows(Protocol):
+    """The bars of windows of the same length, by place: 0 is the oldest bar."""
+
+    def parts(self, field: str, first: int, end: int, *, neutral: bool = False) -> Iterator[Part]:
+        """A field (high, low, close) of the bars in the places from `first` to before `end`.
+
+        neutral: what is said of a bar that a pair does not have does no harm: 0 is added to closes, and no high is
+            below 0, no low above infinity
+        """
+
+    def at(self, field: str, place: int) -> Floats:
+        """The field of the bar in one place."""
 
 
 # --- sums ------------------------------------------------------------------------------------------
@@ -39,25 +53,48 @@ _CHUNK = 2_048  # pairs whose missing bars are left out at a time
 
 def total(parts: Iterable[Part]) -> Floats:
     """The sum, in the order of the parts."""
-    values, there = next(parts := iter(parts))
-    result = np.where(True if there is None else there, values, 0.0)
-    for values, there in parts:
-        result += values if there is None else np.where(there, values, 0.0)
+    return _over(np.add, parts, 0.0)
+
+
+def extreme(of: np.ufunc, parts: Iterable[Part], start: float) -> Floats:
+    """The greatest or the least; `start` where there is none."""
+    return _over(of, parts, start)
+
+
+def _over(of: np.ufunc, parts: Iterable[Part], start: float) -> Floats:
+    result: Floats | None = None
+    row: Floats | None = None
+    for values, missing in parts:
+        if missing:
+            row = np.empty_like(values) if row is None else row
+            np.copyto(row, values)
+            for places in missing:
+                row[places] = start
+        if result is None:
+            result = row.copy() if missing and row is not None else values.copy()
+        else:
+            of(result, row if missing else values, out=result)
+    assert result is not None, "of nothing"
     return result
 
 
-def deviation(parts: Callable[[], Iterable[Part]], count: int | Ints) -> Floats:
+def deviation(parts: Parts, mean: Floats, count: int | Ints) -> Floats:
     """The population's standard deviation; 0 where the values differ by no more than rounding."""
-    mean = total(parts()) / count
+    apart = np.empty_like(mean)
 
     def squares() -> Iterator[Part]:
-        for values, there in parts():
-            apart = values - mean
-            apart *= apart
-            yield apart, there
+        for values, missing in parts():
+            np.subtract(values, mean, out=apart)
+            for places in missing:
+                apart[places] = 0.0
+            np.multiply(apart, apart, out=apart)
+            yield apart, ()
 
-    found: Floats = np.sqrt(total(squares()) / count)
-    return np.where(found < _EQUAL * np.abs(mean), 0.0, found)
+    found: Floats = total(squares())
+    found /= count
+    np.sqrt(found, out=found)
+    found[found < _EQUAL * np.abs(mean)] = 0.0
+    return found
 
 
 def spread_over(bars: int) -> int:
@@ -67,6 +104,10 @@ def spread_over(bars: int) -> int:
 
 # --- the newest n bars -------------------------------------------------------------------------------
 
+Kernel = Callable[[Rows, Args], Floats]
+After = Callable[[Rows, Args, Floats], Floats]
+"""A kernel that is also given the values of another one, over the same bars."""
+
 
 def of_newest(kernel: Kernel, length: Callable[[Args], int]) -> tuple[StepForm, SeriesForm]:
     """Both forms of a function over the newest `length(args)` bars. The last argument is the interval."""
@@ -74,20 +115,46 @@ def of_newest(kernel: Kernel, length: Callable[[Args], int]) -> tuple[StepForm, 
     def step(memory: Memory, cols: Ints, args: Args) -> Floats:
         return memory.bars[args[-1]].read((kernel, args), lambda: _Newest(kernel, args, length(args)), cols)
 
+    return step, _series_of(kernel, length)
+
+
+def of_newest_after(first: Kernel, then: After, length: Callable[[Args], int]) -> tuple[StepForm, SeriesForm]:
+    """The same of a function that goes on from what another one gives."""
+
+    def step(memory: Memory, cols: Ints, args: Args) -> Floats:
+        return memory.bars[args[-1]].read(
+            (then, args), lambda: _NewestAfter(first, then, args, length(args)), cols
+        )
+
+    return step, _series_of(lambda rows, args: then(rows, args, first(rows, args)), length)
+
+
+def _series_of(kernel: Kernel, length: Callable[[Args], int]) -> SeriesForm:
     def series(line: Line, args: Args) -> Floats:
         bars, n = line.bars(args[-1]), length(args)
         windows = len(bars) - n + 1
         if windows <= 0:
             return np.full(len(line), np.nan)
-
-        def row(field: str, place: int) -> Floats:
-            column: Floats = getattr(bars, field)
-            return column[place : place + windows]
-
         with np.errstate(all="ignore"):
-            return newest_known(bars, n, kernel(row, args), first=n - 1)
+            return newest_known(bars, n, kernel(_OfLine(bars, windows), args), first=n - 1)
 
-    return step, series
+    return series
+
+
+class _OfLine:
+    """Rows of all windows of a line."""
+
+    def __init__(self, bars: BarSeries, windows: int) -> None:
+        self._bars = bars
+        self._windows = windows
+
+    def parts(self, field: str, first: int, end: int, *, neutral: bool = False) -> Iterator[Part]:
+        for place in range(first, end):
+            yield self.at(field, place), ()
+
+    def at(self, field: str, place: int) -> Floats:
+        column: Floats = getattr(self._bars, field)
+        return column[place : place + self._windows]
 
 
 def newest_known(bars: BarSeries, n: int, values: Floats, *, first: int = 0) -> Floats:
@@ -104,16 +171,24 @@ def newest_known(bars: BarSeries, n: int, values: Floats, *, first: int = 0) -> 
     return finite(result)
 
 
-def newest_there(ring: Ring, cols: Ints, n: int) -> Iterator[tuple[int, Where]]:
-    """Which of these pairs have n bars spread over not too many numbers, by their number that is not over."""
-    for now, where in same(ring.number[ring.stretch(cols)]):
-        some = ring.stretch(some_of(cols, where))
-        total = ring.total[some]
-        there = total >= n
-        if there.any():
-            there &= total - ring.count[(now - 1 - spread_over(n)) % ROWS, some] >= n
-            if there.any():
-                yield now, narrow(where, there)
+def all_whole(ring: Ring, group: Group, n: int) -> bool:
+    """Whether all pairs of a group have a bar of each of the last n numbers."""
+    if n > group.whole and group.all(bars_in(ring, group, n) == n):
+        group.whole = n
+    return n <= group.whole
+
+
+def bars_in(ring: Ring, group: Group, numbers: int) -> Ints:
+    """How many bars of the last so many numbers the pairs have that are taken with a group."""
+    found: Ints = ring.total[group.taken] - ring.count[(group.now - 1 - numbers) % ROWS, group.taken]
+    return found
+
+
+def newest_there(ring: Ring, group: Group, n: int) -> Marks:
+    """Which of the pairs that are taken with a group have n bars spread over not too many numbers."""
+    # Who has had fewer in all has no more in these numbers: `count` begins at 0.
+    there: Marks = bars_in(ring, group, spread_over(n)) >= n
+    return there
 
 
 class _Newest(Column):
@@ -125,215 +200,114 @@ class _Newest(Column):
         self._args = args
         self._length = length
 
-    def compute(self, ring: Ring, cols: Ints) -> Floats:
-        n, values = self._length, np.full(len(cols), np.nan)
-        for now, known in newest_there(ring, cols, n):
-            some = ring.stretch(some_of(cols, known))
-            whole = ring.total[some] - ring.count[(now - 1 - n) % ROWS, some] == n
-            if whole.any():
-                where = narrow(known, whole)
-                values[where] = self._run(rows_of(ring, some_of(cols, where), now - n))
-            if whole.all():
-                continue
-            holed = np.arange(len(cols))[narrow(known, ~whole)]
-            for begin in range(0, len(holed), _CHUNK):
-                where = holed[begin : begin + _CHUNK]
-                values[where] = self._run(_without_holes(ring, cols[where], now, n))
+    def compute(self, ring: Ring, group: Group) -> Floats:
+        n = self._length
+        if all_whole(ring, group, n):
+            return finite(self._run(ring, group, _Whole(ring, group.taken, group.now - n)))
+        known = newest_there(ring, group, n)
+        if not group.any(known):
+            return np.full(len(known), np.nan)
+        holed = np.flatnonzero(known & (bars_in(ring, group, n) < n))
+        if _FEW * len(holed) >= len(known):
+            return finite(np.where(known, self._run(ring, group, _Holed(ring, group, n, known)), np.nan))
+        values = np.where(known, self._run(ring, group, _Whole(ring, group.taken, group.now - n)), np.nan)
+        if not len(holed):
+            return finite(values)
+        some = np.arange(len(ring.number))[group.taken][holed]
+        few = Group(some, stretch(some), group.now)
+        found = self._run(ring, few, _Holed(ring, few, n, newest_there(ring, few, n)))
+        values[holed] = found if few.meant is None else found[few.meant]
         return finite(values)
 
-    def _run(self, rows: tuple[Row, Where]) -> Floats:
-        row, pick = rows
+    def _run(self, ring: Ring, group: Group, rows: Rows) -> Floats:
         with np.errstate(all="ignore"):
-            return self._kernel(row, self._args)[pick]
+            return self._kernel(rows, self._args)
 
 
-def same(numbers: Ints) -> Iterator[tuple[int, Where]]:
-    """Each number with the places where it stands."""
-    if not len(numbers):
-        return
-    if numbers.min() == numbers.max():
-        yield int(numbers[0]), slice(None)
-        return
-    for number in np.unique(numbers).tolist():
-        yield number, np.flatnonzero(numbers == number)
+class _NewestAfter(_Newest):
+    """The values of a kernel that goes on from those of another one."""
 
+    def __init__(self, first: Kernel, then: After, args: Args, length: int) -> None:
+        super().__init__(first, args, length)
+        self._then = then
 
-def rows_of(ring: Ring, cols: Ints, first: int) -> tuple[Row, Where]:
-    """The bars of these pairs with the numbers from `first` on, and what to pick from a row."""
-    taken: Where = ring.stretch(cols)
-    pick: Where = slice(None)
-    if not isinstance(taken, slice):
-        begin, end = int(cols.min()), int(cols.max()) + 1
-        if end - begin <= _DENSE * len(cols):
-            taken, pick = slice(begin, end), cols - begin
-
-    def row(field: str, place: int) -> Floats:
-        return ring.columns[field][(first + place) % ROWS, taken]
-
-    return row, pick
-
-
-def _without_holes(ring: Ring, cols: Ints, now: int, n: int) -> tuple[Row, slice]:
-    """The newest n bars of these pairs, which have as many, moved together."""
-    cells = (np.arange(now - spread_over(n), now) % ROWS)[:, None], cols
-    there = (ring.columns["close"][cells] > 0) & (ring.count[cells] > ring.total[cols] - n)
-    of_pairs = np.ascontiguousarray(there.T)  # n of each, in their order
-    moved: dict[str, Floats] = {}
-
-    def row(field: str, place: int) -> Floats:
-        if field not in moved:
-            moved[field] = np.ascontiguousarray(ring.columns[field][cells].T[of_pairs].reshape(-1, n).T)
-        found: Floats = moved[field][place]
-        return found
-
-    return row, slice(None)
-
-
-# --- windows of time -----------------------------------------------------------------------------------
-
-
-class Span(msgspec.Struct, frozen=True):
-    """What is looked at: a field of the newest `length` bar numbers before now. `move` is the relative change
-    between the closes of a bar and the one just before it."""
-
-    field: str
-    interval: int
-    length: int
-
-    @property
-    def least(self) -> int:
-        """How many of them must be there."""
-        return -(-9 * self.length // 10)
-
-    @property
-    def before(self) -> int:
-        """How many bars more are needed before them."""
-        return int(self.field == "move")
-
-
-def step_mean(memory: Memory, cols: Ints, span: Span) -> Floats:
-    """The mean over a span of each of these pairs."""
-    return _step(_mean, memory, cols, span)
-
-
-def step_deviation(memory: Memory, cols: Ints, span: Span) -> Floats:
-    """The standard deviation over a span of each of these pairs."""
-    return _step(deviation, memory, cols, span)
-
-
-def series_mean(line: Line, span: Span) -> Floats:
-    """The mean over a span at each observation."""
-    return _series(_mean, line, span)
-
-
-def series_deviation(line: Line, span: Span) -> Floats:
-    """The standard deviation over a span at each observation."""
-    return _series(deviation, line, span)
-
-
-Statistic = Callable[[Callable[[], Iterable[Part]], int | Ints], Floats]
-
-
-def _mean(parts: Callable[[], Iterable[Part]], count: int | Ints) -> Floats:
-    return total(parts()) / count
-
-
-def _step(statistic: Statistic, memory: Memory, cols: Ints, span: Span) -> Floats:
-    key: Hashable = (statistic, span)
-    return memory.bars[span.interval].read(key, lambda: _InSpan(statistic, span), cols)
-
-
-class _InSpan(Column):
-    """The values of a statistic."""
-
-    def __init__(self, statistic: Statistic, span: Span) -> None:
-        super().__init__()
-        self._statistic = statistic
-        self._span = span
-
-    def compute(self, ring: Ring, cols: Ints) -> Floats:
-        span, values = self._span, np.full(len(cols), np.nan)
-        if span.field != "move" and span.field not in ring.columns:
-            return values
-        length = span.length + span.before
-        for now, which in same(ring.number[ring.stretch(cols)]):
-            some = ring.stretch(some_of(cols, which))
-            have = ring.total[some] - ring.count[(now - 1 - length) % ROWS, some]
-            for wanted, holes in ((have == length, False), ((have < length) & (have >= span.least), True)):
-                if wanted.any():
-                    where = narrow(which, wanted)
-                    values[where] = self._run(ring, some_of(cols, where), now, holes)
-        return finite(values)
-
-    def _run(self, ring: Ring, cols: Ints, now: int, holes: bool) -> Floats:
-        span = self._span
-        row, pick = rows_of(ring, cols, now - span.length)
-
-        def parts() -> Iterator[Part]:
-            for place in range(span.length):
-                close = row("close", place)
-                if span.before:
-                    older = row("close", place - 1)
-                    yield close / older - 1, (close > 0) & (older > 0) if holes else None
-                else:
-                    yield row(span.field, place), close > 0 if holes else None
-
+    def _run(self, ring: Ring, group: Group, rows: Rows) -> Floats:
+        key: Hashable = (self._kernel, self._args)
+        first = ring.column(key, lambda: _Newest(self._kernel, self._args, self._length))
         with np.errstate(all="ignore"):
-            count: int | Ints = span.length
-            if holes:
-                count = total(
-                    (there.astype(np.float64), None) for _, there in parts() if there is not None
-                ).astype(np.int64)
-            values = np.where(count >= span.least, self._statistic(parts, count), np.nan)
-        return values[pick]
+            return self._then(rows, self._args, first.taken_of(ring, group))
 
 
-def _series(statistic: Statistic, line: Line, span: Span) -> Floats:
-    bars = line.bars(span.interval)
-    result = np.full(len(line), np.nan)
-    if not len(bars):
+class _Whole:
+    """Rows of pairs that miss no bar."""
+
+    def __init__(self, ring: Ring, taken: Where, first: int) -> None:
+        self._columns = ring.columns
+        self._taken = taken
+        self._first = first
+
+    def parts(self, field: str, first: int, end: int, *, neutral: bool = False) -> Iterator[Part]:
+        column = self._columns[field]
+        for number in range(self._first + first, self._first + end):
+            yield column[number % ROWS, self._taken], ()
+
+    def at(self, field: str, place: int) -> Floats:
+        return self._columns[field][(self._first + place) % ROWS, self._taken]
+
+
+class _Holed:
+    """Rows of pairs that may miss bars, in windows of their newest n.
+
+    before: bars of each pair before its window
+    extra:  how many more numbers than n the longest of the windows needs
+    """
+
+    def __init__(self, ring: Ring, group: Group, n: int, known: Marks) -> None:
+        self._ring = ring
+        self._group = group
+        self._n = n
+        self._before = (ring.total[group.taken] - n).astype(ring.count.dtype)
+        self._extra = 0
+        self._outside: dict[tuple[int, int], Marks] = {}
+        # Each number more brings at most one bar more.
+        while lacking := int(np.where(known, n - bars_in(ring, group, n + self._extra), 0).max()):
+            self._extra += lacking
+
+    def parts(self, field: str, first: int, end: int, *, neutral: bool = False) -> Iterator[Part]:
+        # A bar in a place is no newer than where it is if nothing is missing behind it, and not much older.
+        inside, beyond = self._group.now - self._n + first, self._group.now - self._n + end
+        for number in range(inside - self._extra, beyond):
+            missing: tuple[Ints | Marks, ...] = () if neutral else (missing_at(self._ring, self._group, number),)
+            if number < inside:
+                missing = (*missing, self._older(number, first))
+            if end < self._n and number >= beyond - self._extra:
+                missing = (*missing, ~self._older(number, end))
+            yield row_of(self._ring, self._group, field, number), missing
+
+    def at(self, field: str, place: int) -> Floats:
+        result: Floats = np.full(len(self._before), np.nan)
+        latest, upto = self._group.now - self._n + place, self._before + (place + 1)
+        for number in range(latest, latest - self._extra - 1, -1):  # a missing one repeats the count before it
+            it = self._ring.count[number % ROWS, self._group.taken] == upto
+            np.copyto(result, row_of(self._ring, self._group, field, number), where=it)
         return result
-    # Between the ends of bars nothing changes: computed at the first observation after each, and repeated.
-    begins = np.flatnonzero(np.diff(bars.now, prepend=bars.now[:1] - 1))
-    end, now = bars.closed[begins], bars.now[begins]
-    begin = np.searchsorted(bars.number, now - span.length)
-    length = span.length + span.before
-    whole = (end >= length) & (bars.number[end - 1] == now - 1)
-    whole[whole] = bars.number[end[whole] - length] == now[whole] - length
-    found = np.full(len(begins), np.nan)
-    with np.errstate(all="ignore"):
-        values, there = _in_span(bars, span)
-        if whole.any():
-            windows = len(bars) - span.length + 1
-            of_bars = statistic(
-                lambda: ((values[place : place + windows], None) for place in range(span.length)), span.length
-            )
-            found[whole] = of_bars[end[whole] - span.length]
-        some = np.flatnonzero(~whole & (end - begin >= span.least))
-        if len(some):
-            found[some] = _holed(statistic, span, values, there, begin[some], end[some])
-    repeats = np.diff(np.append(begins, len(line)))
-    return np.repeat(finite(found), repeats)
+
+    def _older(self, number: int, place: int) -> Marks:
+        """Where the bar of this number, if there is one, lies before a place."""
+        if (number, place) not in self._outside:
+            count = self._ring.count[number % ROWS, self._group.taken]
+            self._outside[number, place] = count <= self._before + place
+        return self._outside[number, place]
 
 
-def _in_span(bars: BarSeries, span: Span) -> tuple[Floats, Marks]:
-    """The field of each bar, and where it is one."""
-    if span.field != "move":
-        values: Floats = getattr(bars, span.field)
-        return values, np.ones(len(bars), np.bool_)
-    moves = np.full(len(bars), np.nan)
-    moves[1:] = bars.close[1:] / bars.close[:-1] - 1
-    return moves, np.diff(bars.number, prepend=bars.number[:1]) == 1
+def row_of(ring: Ring, group: Group, field: str, number: int) -> Floats:
+    """A field of the bars of this number, of the pairs that are taken with a group."""
+    row: Floats = ring.columns[field][number % ROWS, group.taken]
+    return row
 
 
-def _holed(statistic: Statistic, span: Span, values: Floats, there: Marks, begin: Ints, end: Ints) -> Floats:
-    """The same where bars are missing: windows that end together, with nothing at the beginning of the shorter."""
-
-    def parts() -> Iterator[Part]:
-        for back in range(span.length, 0, -1):
-            row = end - back
-            yield values[row], (row >= begin) & there[row]
-
-    upto = np.concatenate([[0], np.cumsum(there)])
-    count = upto[end] - upto[begin]
-    return np.where(count >= span.least, statistic(parts, count), np.nan)
+def missing_at(ring: Ring, group: Group, number: int) -> Ints:
+    """Which of these pairs have no bar of this number."""
+    if number not in group.places:
+        group.places[number] = np.flatnonzero(row_of(ring, group, "close", number) == 0)
+    return group.places[number]

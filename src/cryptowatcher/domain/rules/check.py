@@ -27,7 +27,7 @@ def check_spec(spec: RuleSpec, reader: Language | None = None) -> Condition:
     """The condition of a rule that has nothing wrong with it. ConfigError with `where` = the field."""
     _check_name(spec.name)
     _check_pairs(spec.pairs)
-    condition = (reader or language()).parse(spec.when)
+    condition = (reader or language()).check(spec.when)
     parse_duration(spec.cooldown, where="cooldown")
     parse_percent(spec.rearm, where="rearm")
     parse_expires(spec.expires)

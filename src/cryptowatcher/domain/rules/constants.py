@@ -1,187 +1,169 @@
 """The constants that one number is compared with, sorted, so that an update touches only what it crossed.
 
-Each entry is a constant t and the rule (a slot number) it belongs to. For every pair the engine keeps the nearest
-constant at or below its value and the nearest above. A whole instant is then two vector compares; only pairs whose
-value left that span are searched for, all at once, and only entries in between are touched.
+Each entry is a constant t and the rule (a slot number) it belongs to. For every pair the nearest constant at or
+below its value and the nearest above are kept. A whole instant is then two vector compares; only pairs whose value
+left that span are searched for, all at once, and only entries in between are touched.
 
 Entries of rules on named pairs are sorted by (pair, constant). Entries of rules on `all` pairs are stored once,
-whatever the number of pairs. What is added lies in a small second table until that is worth merging, so a new rule
-costs the same whether there are ten others or ten million. Entries of rules that are gone stay until then.
+whatever the number of pairs. Both lie in tables of a bounded size. What is added goes into a small one, the young;
+when that is worth it, what it has for one of the others is merged into that one. So a new rule costs the same
+whether there are ten others or ten million, and no merge is longer than a table of that size. Entries of rules
+that are gone stay until their table is merged, or somebody sweeps.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
 
+import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
+from cryptowatcher.domain.rules.runs import EMPTY, AnyInts, Bools
+from cryptowatcher.domain.rules.tables import MOST, SMALL, Crossed, Near, Rows, Table, Tier, TierState
 from cryptowatcher.domain.ticks import Floats, Ints
 
-_SMALL = 1_000
-_SHARE = 50
-"""The second table is merged when it is larger than both _SMALL and this fraction of the first."""
 
+class ConstantsState(msgspec.Struct, frozen=True):
+    """Sorted constants, without what each pair's value makes of them."""
 
-class Crossed(NamedTuple):
-    """The value in `rows[i]` went over or below a constant of the rule in `slots[i]`, perhaps of two of its."""
-
-    rows: Ints
-    slots: Ints
-
-
-NOTHING = Crossed(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    named: TierState
+    shared: TierState
 
 
 class Constants:
-    """Sorted constants of one kind (named pairs, or all pairs) with each pair's place among them."""
+    """The constants that a number is compared with, for all pairs, and where each pair's value lies among them."""
 
-    def __init__(self, *, shared: bool) -> None:
-        """When shared, the column of an entry is ignored."""
-        self._shared = shared
-        self._main = _Table(_Entries.of([], shared=shared), shared=shared)
-        self._young = _Table(_Entries.of([], shared=shared), shared=shared)
-        self._new: list[tuple[int, float, int]] = []
+    def __init__(self, pairs: int, *, small: int = SMALL, most: int = MOST) -> None:
+        """None yet, for so many pairs. So few may stay young, and so many may be in a table."""
+        self._low = np.full(pairs, -np.inf)
+        self._high = np.full(pairs, np.inf)
+        self._named = Tier(small=small, most=most)
+        self._shared = Tier(pairs, small=small, most=most)
 
     def __len__(self) -> int:
-        return len(self._main.entries.slot) + len(self._young.entries.slot) + len(self._new)
+        return len(self._named) + len(self._shared)
+
+    def state(self) -> ConstantsState:
+        """All entries, those that were added last among them."""
+        return ConstantsState(self._named.state(), self._shared.state())
+
+    def restore(self, state: ConstantsState, last: Floats) -> None:
+        """The opposite of state(), into one without entries. `last`: each pair's last known value."""
+        self._named.restore(state.named)
+        self._shared.restore(state.shared)
+        self.locate(np.arange(len(last)), last)
+
+    # --- what there is ---------------------------------------------------------------------------
 
     def add(self, col: int, constant: float, slot: int) -> None:
-        """One entry more: a column, a constant, a rule's slot."""
-        self._new.append((col, constant, slot))
+        """One entry more: a pair's column, a constant, a rule's slot."""
+        self._named.new.append(col, constant, slot)
 
-    def settle(self, last: Floats, alive: NDArray[np.bool_]) -> None:
+    def add_many(self, cols: AnyInts, constants: Floats, slots: AnyInts) -> None:
+        """As many entries more, in any order."""
+        self._named.new.extend(cols, constants, slots)
+
+    def add_everywhere(self, constant: float, slot: int) -> None:
+        """One entry more for every pair."""
+        self._shared.new.append(0, constant, slot)
+
+    def widen(self, pairs: int, last: Floats) -> None:
+        """Room for this many pairs, with their last known values."""
+        more = pairs - len(self._low)
+        self._low = np.pad(self._low, (0, more), constant_values=-np.inf)
+        self._high = np.pad(self._high, (0, more), constant_values=np.inf)
+        self._shared.widen(more)
+        self.locate(np.arange(pairs - more, pairs), last)
+
+    def settle(self, last: Floats, alive: Bools) -> None:
         """Sort in what was added, by each pair's last known value. `alive`: by slot, whose entries are needed."""
-        if not self._new:
-            return
-        entries = self._young.entries.with_more(_Entries.of(self._new, shared=self._shared))
-        self._new = []
-        main = self._main.entries
-        if len(entries.slot) > max(_SMALL, len(main.slot) // _SHARE):
-            self._main = _Table(main.with_more(entries).only(alive), shared=self._shared)
-            self._main.locate(last)
-            entries = _Entries.of([], shared=self._shared)
-        self._young = _Table(entries, shared=self._shared)
-        self._young.locate(last)
+        for tier in (self._named, self._shared):
+            if len(tier.new):
+                cols, near = tier.sort_new(last)
+                self._low[cols] = np.maximum(self._low[cols], near.below)
+                self._high[cols] = np.minimum(self._high[cols], near.above)
+            tier.grow_up(last, alive)
 
-    def locate(self, last: Floats) -> None:
-        """Set every pair's place from its last known value.
+    def sweep(self, last: Floats, alive: Bools) -> None:
+        """Forget the entries that are not needed."""
+        self._named.sweep(last, alive)
+        self._shared.sweep(last, alive)
+
+    # --- where values lie ------------------------------------------------------------------------
+
+    def locate(self, cols: Ints, last: Floats) -> None:
+        """The last values of these pairs are others than they were. `last`: of all pairs.
 
         A pair that was never known (NaN) stands below all its constants. Its first value then "crosses" some,
         which does no harm: its rules are all unarmed, and arming looks at the value itself.
         """
-        self._main.locate(last)
-        self._young.locate(last)
+        self._bound(cols, [(rows, table.locate(cols[rows], last[cols[rows]])) for table, rows in self._of(cols)])
 
-    def move(self, cols: Ints, values: Floats) -> Crossed:
-        """What each of these pairs crossed by going to its new value. NaN compares false: unknown holds."""
-        both = [table.move(cols, values) for table in (self._main, self._young) if len(table.entries.slot)]
-        if not both:
-            return NOTHING
-        return Crossed(
-            np.concatenate([crossed.rows for crossed in both]), np.concatenate([crossed.slots for crossed in both])
-        )
+    def move(self, cols: Ints, values: Floats, at: Rows | None = None) -> list[Crossed]:
+        """What each of these pairs crossed by going to its new value. NaN compares false: unknown holds.
 
-    def slots_at(self, cols: Ints) -> set[int]:
-        """The rules with an entry for one of these pairs, gone ones among them."""
-        found = {slot for col, _, slot in self._new if col in set(cols.tolist())}
-        for table in (self._main, self._young):
-            found |= set(table.entries.slot[np.isin(table.entries.col, cols)].tolist())
+        `at`: the columns as NumPy reads them soonest, where that is known.
+        """
+        at = cols if at is None else at
+        rows = np.flatnonzero((values < self._low[at]) | (values >= self._high[at]))
+        if not len(rows):
+            return []
+        cols, values = cols[rows], values[rows]
+        found: list[Crossed] = []
+        nears: list[tuple[Rows, Near]] = []
+        for table, here in self._of(cols):
+            crossed, near = table.move(cols[here], values[here])
+            nears.append((here, near))
+            if len(crossed.slots):
+                found.append(Crossed(rows[here][crossed.rows], crossed.slots))
+        self._bound(cols, nears)
         return found
 
-    def all_of(self, cols: Ints) -> Crossed:
-        """Every entry of these pairs."""
-        both = [table.all_of(cols) for table in (self._main, self._young)]
-        return Crossed(
-            np.concatenate([crossed.rows for crossed in both]), np.concatenate([crossed.slots for crossed in both])
-        )
+    def _bound(self, cols: Ints, nears: list[tuple[Rows, Near]]) -> None:
+        """The nearest constants of these pairs are the nearest of all tables."""
+        if len(nears) == 1 and isinstance(nears[0][0], slice):
+            self._low[cols], self._high[cols] = nears[0][1]
+            return
+        below, above = np.full(len(cols), -np.inf), np.full(len(cols), np.inf)
+        for rows, near in nears:
+            below[rows] = np.maximum(below[rows], near.below)
+            above[rows] = np.minimum(above[rows], near.above)
+        self._low[cols], self._high[cols] = below, above
+
+    def _of(self, cols: Ints) -> Iterator[tuple[Table, Rows]]:
+        """The tables, and which of these pairs may have entries there."""
+        for tier in (self._named, self._shared):
+            for table in tier.tables():
+                yield table, table.rows(cols, len(self._low))
+
+    # --- who is asked for ------------------------------------------------------------------------
+
+    def all_of(self, cols: Ints) -> Iterator[Crossed]:
+        """Every entry of these pairs. After settle()."""
+        every = np.arange(len(cols))
+        for table, here in self._of(cols):
+            rows, slots = table.all_of(cols[here])
+            yield Crossed(every[here][rows], slots)
+
+    def slots_at(self, cols: Ints) -> Ints:
+        """The rules with an entry for one of these pairs, each once, gone ones among them."""
+        found = [run.slot[np.isin(run.cols(), cols)] for run in self._named.runs()]
+        return _once([*found, *(run.slot for run in self._shared.runs())])
+
+    def between(self, col: int, low: float, high: float) -> Ints:
+        """The rules with a constant for this pair above `low` and not above `high`, each once, gone ones among
+        them."""
+        found = [run.slots_between(col, low, high) for run in self._named.runs()]
+        return _once([*found, *(run.slots_between(0, low, high) for run in self._shared.runs())])
+
+    def slots(self) -> Ints:
+        """All rules with entries, each once, gone ones among them."""
+        return _once([run.slot for tier in (self._named, self._shared) for run in tier.runs()])
+
+    def named(self) -> Ints:
+        """The columns of pairs that rules name, each once, those of gone rules among them."""
+        return _once([run.used() for run in self._named.runs()])
 
 
-class _Entries(NamedTuple):
-    """Columns of entries, sorted by column, constant and slot."""
-
-    col: Ints
-    constant: Floats
-    slot: Ints
-
-    @classmethod
-    def of(cls, rows: list[tuple[int, float, int]], *, shared: bool) -> _Entries:
-        col = np.asarray([0 if shared else row[0] for row in rows], np.int64)
-        constant = np.asarray([row[1] for row in rows], np.float64)
-        slot = np.asarray([row[2] for row in rows], np.int64)
-        return cls(col, constant, slot)._sorted()
-
-    def _sorted(self) -> _Entries:
-        order = np.lexsort((self.slot, self.constant, self.col))
-        return _Entries(self.col[order], self.constant[order], self.slot[order])
-
-    def with_more(self, more: _Entries) -> _Entries:
-        both = [np.concatenate(columns) for columns in zip(self, more, strict=True)]
-        return _Entries(*both)._sorted()
-
-    def only(self, alive: NDArray[np.bool_]) -> _Entries:
-        needed = alive[self.slot]
-        return _Entries(self.col[needed], self.constant[needed], self.slot[needed])
-
-
-class _Table:
-    """Entries that do not change, and where each pair's value lies among them."""
-
-    def __init__(self, entries: _Entries, *, shared: bool) -> None:
-        self.entries = entries
-        self._shared = shared
-        self._most = 0  # entries of the pair that has most
-        self._first: Ints = np.zeros(0, np.int64)
-        self._end: Ints = np.zeros(0, np.int64)
-        self._place: Ints = np.zeros(0, np.int64)
-        self._below: Floats = np.zeros(0)
-        self._above: Floats = np.zeros(0)
-
-    def locate(self, last: Floats) -> None:
-        columns = np.zeros(len(last), np.int64) if self._shared else np.arange(len(last))
-        self._first = np.searchsorted(self.entries.col, columns, side="left")
-        self._end = np.searchsorted(self.entries.col, columns, side="right")
-        self._most = int((self._end - self._first).max(initial=0))
-        self._place = self._first.copy()
-        self._below, self._above = np.full(len(last), -np.inf), np.full(len(last), np.inf)
-        cols = np.flatnonzero(self._end > self._first)
-        self._settle(cols, self._search(cols, last[cols]))
-
-    def move(self, cols: Ints, values: Floats) -> Crossed:
-        rows = np.flatnonzero((values < self._below[cols]) | (values >= self._above[cols]))
-        if not len(rows):
-            return NOTHING
-        moved = cols[rows]
-        before, after = self._place[moved], self._search(moved, values[rows])
-        self._settle(moved, after)
-        return self._stretches(rows, np.minimum(before, after), np.abs(after - before))
-
-    def all_of(self, cols: Ints) -> Crossed:
-        if not len(self.entries.slot):
-            return NOTHING
-        low = self._first[cols]
-        return self._stretches(np.arange(len(cols)), low, self._end[cols] - low)
-
-    def _stretches(self, rows: Ints, low: Ints, count: Ints) -> Crossed:
-        """For each row so many entries from `low` on: low[0], low[0] + 1, …, low[1], …"""
-        ends = np.cumsum(count)
-        entries = np.arange(ends[-1] if len(ends) else 0) + np.repeat(low - (ends - count), count)
-        return Crossed(np.repeat(rows, count), self.entries.slot[entries])
-
-    def _search(self, cols: Ints, values: Floats) -> Ints:
-        """For each pair the number of the first entry above its value; those before are `value >= constant`."""
-        low, high = self._first[cols], self._end[cols]
-        constant = self.entries.constant
-        for _ in range(self._most.bit_length()):
-            middle = (low + high) // 2
-            fits = (middle < high) & (constant[np.minimum(middle, len(constant) - 1)] <= values)
-            low, high = np.where(fits, middle + 1, low), np.where(fits, high, middle)
-        return low
-
-    def _settle(self, cols: Ints, places: Ints) -> None:
-        self._place[cols] = places
-        constant = self.entries.constant
-        if len(constant):
-            below, above = constant[np.maximum(places - 1, 0)], constant[np.minimum(places, len(constant) - 1)]
-            self._below[cols] = np.where(places > self._first[cols], below, -np.inf)
-            self._above[cols] = np.where(places < self._end[cols], above, np.inf)
+def _once(columns: list[AnyInts]) -> Ints:
+    return np.unique(np.concatenate([*columns, EMPTY.slot])).astype(np.int64)

@@ -1,52 +1,46 @@
 """The engine: steps one instant through all rules and says which fired.
 
-Here rules come, change and go; judging.py says what an instant does to them. Work does not grow with the number
-of rules. The engine is a deterministic function of the records and rule changes it was given: no clock, no chance,
-and no value depends on when a number was first asked for.
+enrolment.py says how rules come, change and go, judging.py what an instant does to them. Work does not grow with
+the number of rules. The engine is a deterministic function of the records and rule changes it was given: no
+clock, no chance, and no value depends on when a number was first asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.features.filling import Told
 from cryptowatcher.domain.features.memory import Memory, MemoryState
 from cryptowatcher.domain.pairs import CANARY, Universe
-from cryptowatcher.domain.rules.book import Book, columns_of
-from cryptowatcher.domain.rules.compiled import CompiledRule, Shape, compile_rule
+from cryptowatcher.domain.rules.anchors import Anchors, anchored
+from cryptowatcher.domain.rules.book import Book, BookState
+from cryptowatcher.domain.rules.compiled import CompiledRule
+from cryptowatcher.domain.rules.concerned import Concern, concerned
+from cryptowatcher.domain.rules.enrolment import Enrolment, RuleState
 from cryptowatcher.domain.rules.firing import NEVER_KNOWN, LastKnown
-from cryptowatcher.domain.rules.groups import Group
 from cryptowatcher.domain.rules.judging import Judging, Scene
-from cryptowatcher.domain.rules.lifecycle import UNARMED, Standing
-from cryptowatcher.domain.rules.model import Firing, Lifecycle, Rule, RuleChange
+from cryptowatcher.domain.rules.late import Late, Telling
+from cryptowatcher.domain.rules.lifecycle import Standing
+from cryptowatcher.domain.rules.model import Firing, Lifecycle, RuleChange
 from cryptowatcher.domain.rules.tops import Top, TopState, settle
 from cryptowatcher.domain.rules.tree import Expression
-from cryptowatcher.domain.rules.watched import Known, Watched
+from cryptowatcher.domain.rules.watched import Watched, WatchedState
 from cryptowatcher.domain.ticks import Ints, TickBatch
-from cryptowatcher.errors import ConfigError
-
-
-class RuleState(msgspec.Struct, frozen=True):
-    """A rule, the position after which it counts, and by column where it is not at rest, and after which position
-    it counts for pairs that `joined` its list later."""
-
-    rule: Rule
-    start: int
-    standing: dict[int, Standing]
-    joined: dict[int, int] = {}
 
 
 class EngineState(msgspec.Struct, frozen=True, kw_only=True):
     """An engine between two steps."""
 
     memory: MemoryState
-    rules: list[RuleState]
+    book: BookState
+    unreadable: list[RuleState]
     firings: list[Firing]
-    watched: list[tuple[Expression, Known]]
+    watched: list[WatchedState]
     tops: list[TopState]
 
 
@@ -74,11 +68,11 @@ class Engine:
         self.memory = Memory()
         self._book = Book()
         self._watched: dict[Expression, Watched] = {}
-        self._groups: dict[Shape, Group] = {}
         self._tops: dict[int, Top] = {}
-        self._unreadable: dict[str, RuleState] = {}
-        self.misread: dict[str, str] = {}  # by id of such a rule, why; whoever has said so may clear it
-        self._judging = Judging(self.memory, self._book, self._groups, self._tops)
+        anchors = Anchors()
+        self._enrolment = Enrolment(self.memory, self._book, anchors, self._watched, self._tops)
+        self._judging = Judging(self.memory, self._book, anchors, self._tops)
+        self._late = Late(self.memory, self._book, self._watched)
 
     @property
     def universe(self) -> Universe:
@@ -89,187 +83,25 @@ class Engine:
 
     def apply(self, change: RuleChange, *, seq: int) -> None:
         """Add, edit, pause or delete a rule. It counts for the records after position `seq`."""
-        slot = self._book.slot(change.rule_id)
-        new = change.rule
-        self._unreadable.pop(change.rule_id, None)
-        if slot is not None and new is not None and self._book.rule(slot).rule.version == new.version:
-            if self._book.rule(slot).rule.members != new.members:
-                self._relist(slot, new, seq=seq)
-                self.apply(change, seq=seq)  # what else is new
-            else:
-                self._edit(slot, new, seq=seq)
-            return
-        if slot is not None:
-            self._drop(slot)
-        if new is not None:
-            self._add(RuleState(new, seq, {}))
+        self._enrolment.apply(change, seq=seq)
 
-    def _edit(self, slot: int, new: Rule, *, seq: int) -> None:
-        """The same version: where it stands stays. Pausing and resuming forget that, but not that `once` is done;
-        only a rule that from now on fires at every edge begins again where it was done."""
-        old = self._book.rule(slot).rule
-        done = {col: there for col, there in self._book.standings(slot).items() if there.state == "done"}
-        if old.spec.paused != new.spec.paused:
-            self._drop(slot)
-            self._add(RuleState(new, seq, done if new.spec.repeat == "once" else {}))
-            return
-        before, after = self._book.rule(slot), compile_rule(new)
-        self._book.replace(slot, after)
-        if before.expires and before.expires != after.expires:
-            self._renew(slot, before.expires)
-        if new.spec.repeat == "once":
-            return
-        for col in done:
-            self._book.stand(slot, col, None if new.spec.paused else UNARMED)
-            group = self._book.group(slot)
-            if group is not None:
-                group.disarm(slot, col)
-
-    def _relist(self, slot: int, new: Rule, *, seq: int) -> None:
-        """Its list has other pairs now: those that stay stand where they stood, new ones begin unarmed, those that
-        left are forgotten. It gets another slot, because the constants it had for those that left stay behind; and
-        that before it leaves the old one, so that the numbers it looks at are not forgotten in between."""
-        book, names, old = self._book, self.universe.names, self._book.rule(slot).rule
-        before, after = set(old.members), set(new.members)
-        standing = {col: there for col, there in book.standings(slot).items() if names[col] in after}
-        joined = {col: at for col, at in book.joined(slot).items() if names[col] in after}
-        if not old.spec.paused:
-            for col in [self.universe.column(pair) for pair in new.members if pair not in before]:
-                standing[col], joined[col] = UNARMED, seq
-        again = msgspec.structs.replace(old, members=new.members)
-        self._add(RuleState(again, int(book.start[slot]), standing, joined), restored=True)
-        self._drop(slot)
-
-    def _renew(self, slot: int, end: int) -> None:
-        """It was over for pairs observed since its end: for them it begins again, but what is done is done."""
-        group = self._book.group(slot)
-        if group is None:
-            return
-        for col in columns_of(self._book.rule(slot), self.universe):
-            if self.memory.history.time[col] >= end:
-                self._disarm(group, slot, col)
-
-    def _add(self, state: RuleState, *, restored: bool = False) -> None:
-        """A rule begins: unarmed for its pairs, but where the state says otherwise (restored: says all). One that
-        was stored and is not understood (any more) waits for a release that does, or for its owner."""
-        try:
-            rule = compile_rule(state.rule)
-        except ConfigError as error:
-            self._unreadable[state.rule.id] = state
-            self.misread[state.rule.id] = error.message
-            return
-        slot = self._book.add(rule, start=state.start, joined=state.joined)
-        for col, there in state.standing.items():
-            self._book.stand(slot, col, there)
-        if state.rule.spec.paused:
-            return
-        cols = columns_of(rule, self.universe)
-        self._widen()
-        if rule.top:
-            if rule.top not in self._tops:
-                self._tops[rule.top] = Top(rule.top, self.memory)
-            self._tops[rule.top].slots.add(slot)
-        group = self._group_of(rule.shape)
-        self._book.join(slot, group)
-        for watched in set(group.watched):
-            watched.add(slot, rule, cols)
-        for col in cols:
-            if not restored and col not in state.standing:
-                self._book.stand(slot, col, UNARMED)
-            if self._book.standing(slot, col) == UNARMED:
-                group.disarm(slot, col)
-
-    def _group_of(self, shape: Shape) -> Group:
-        group = self._groups.get(shape)
-        if group is None:
-            for look in shape.looks:
-                if look.number not in self._watched:
-                    self._watched[look.number] = Watched(look.number, Known.of_nothing(len(self.memory)))
-            watched = [self._watched[look.number] for look in shape.looks]
-            group = self._groups[shape] = Group(shape, watched)
-        return group
-
-    def _drop(self, slot: int) -> None:
-        group = self._book.drop(slot)
-        if group is None:
-            return
-        group.remove(slot)
-        for top in list(self._tops.values()):
-            top.slots.discard(slot)
-            if not top.slots:
-                del self._tops[top.n]
-        if not group.slots:
-            del self._groups[group.shape]
-        for watched in set(group.watched):
-            watched.remove(slot)
-            if not watched.slots:
-                # Nobody looks at it: forget it, so that a later rule finds what a fresh process would find.
-                del self._watched[watched.number]
+    def apply_many(self, changes: Sequence[tuple[int, RuleChange]]) -> None:
+        """The same for one after the other, each with its position; new rules come all at once."""
+        self._enrolment.apply_many(changes)
 
     def remember(self, firings: Iterable[Firing], lifecycle: Iterable[Lifecycle]) -> None:
         """What rules keep when the journal they lived in is gone: last firings, and that `once` is done."""
-        for firing in firings:
-            place = firing.rule, self.universe.column(firing.pair)
-            self._book.fired(place, firing)
-        self._widen()
-        for row in lifecycle:
-            slot = self._book.slot(row.rule)
-            if row.state != "done" or slot is None or self._book.rule(slot).rule.version != row.version:
-                continue
-            col = self.universe.column(row.pair)
-            self._book.stand(slot, col, Standing("done", row.since))
-            group = self._book.group(slot)
-            if group is not None:
-                group.arm(slot, col)
-
-    def _widen(self) -> None:
-        """Make room for pairs that were just met; rules on all pairs have not seen them yet."""
-        known = len(self.memory)
-        if len(self.universe) == known:
-            return
-        self.memory.widen()
-        for watched in self._watched.values():
-            watched.widen(len(self.memory))
-        for top in self._tops.values():
-            top.widen(len(self.memory))
-        new = self.universe.everyones(known)
-        for slot in self._book.everywhere:
-            group = self._book.group(slot)
-            if group is None:
-                continue
-            for col in new:
-                self._disarm(group, slot, col)
+        self._enrolment.remember(firings, lifecycle)
 
     def begin_anew(self, pairs: Iterable[str]) -> None:
         """What was seen of these pairs was wrong: forget it, and disarm the rules that looked at it, also those of
         other pairs (but what is done is done)."""
-        names = frozenset(pairs)
-        cols = np.asarray(sorted(self.universe.column(pair) for pair in names), np.int64)
-        self._widen()
-        self.memory.forget(cols)
-        for watched in self._watched.values():
-            watched.forget(np.arange(len(self.memory)) if watched.reads & names else cols)
-        for top in self._tops.values():
-            top.forget(cols)
-        for slot in sorted({slot for watched in self._watched.values() for slot in watched.slots_of(cols, names)}):
-            self._disarm_all(slot, names)
+        self._enrolment.begin_anew(pairs)
 
-    def _disarm_all(self, slot: int, names: frozenset[str]) -> None:
-        """For these pairs; for all that it is on, if it looks at one of these beside them."""
-        group = self._book.group(slot)
-        if group is None:
-            return
-        looked_at = any(watched.reads & names for watched in group.watched)
-        for col in columns_of(self._book.rule(slot), self.universe):
-            if looked_at or self.universe.names[col] in names:
-                self._disarm(group, slot, col)
-
-    def _disarm(self, group: Group, slot: int, col: int) -> None:
-        """The next observation at which the condition is known only arms the rule. What is done is done."""
-        standing = self._book.standing(slot, col)
-        if standing is None or standing.state != "done":
-            self._book.stand(slot, col, UNARMED)
-            group.disarm(slot, col)
+    @property
+    def misread(self) -> dict[str, str]:
+        """By id of a rule that is not understood (any more), why; whoever has said so may clear it."""
+        return self._enrolment.misread
 
     # --- stepping --------------------------------------------------------------------------------
 
@@ -279,19 +111,27 @@ class Engine:
         Observations that are not newer than what is known of their pair are passed over.
         """
         cols = self.universe.columns(instant.pairs)[instant.pair]
-        self._widen()
+        self._enrolment.widen()
         newer = self.memory.newer(cols, instant.observed_at)
         if not newer.all():
             instant, cols = instant.rows(newer), cols[newer]
         if not len(cols):
             return [], instant, cols
         clock = self.memory.clock[cols]
-        self.memory.add(cols, instant, at=at)
+        self.memory.add(cols, instant, at=at, seq=seq)
         if not np.isnan(instant.market_cap).all():
             settle(self.memory, cols)
         scene = Scene(seq, at, cols, self.memory.clock[cols] - clock)
         alerts = self._judging.judge(scene, list(self._watched.values()), everything=True, came=self._came(cols))
         return alerts, instant, cols
+
+    def fill(self, batch: TickBatch, *, seq: int, at: int) -> tuple[list[Alert], list[Told]]:
+        """History of pairs that were met: late alerts, and what lies in gaps. Rules stand where they stood."""
+        met = np.array([pair in self.universe for pair in batch.pairs], np.bool_)
+        points = batch.rows(met[batch.pair]).compact()
+        self._enrolment.widen()
+        told = self.memory.fill(self.universe.columns(points.pairs)[points.pair], points)
+        return self._late.judge(told, Telling(seq, at, batch.source, batch.received_at)), told
 
     def _came(self, cols: Ints) -> dict[int, set[int]]:
         """Column → rules on the n largest that look at this pair again: it came back among them."""
@@ -299,14 +139,11 @@ class Engine:
         for top in self._tops.values():
             back, anew = top.update(self.memory, cols)
             for slot in top.slots if back or anew else ():
-                group = self._book.group(slot)
-                if group is None:
-                    continue
                 for col in back:
                     self._came_back(slot, col)
                     came.setdefault(col, set()).add(slot)
                 for col in anew:
-                    self._disarm(group, slot, col)
+                    self._enrolment.disarm(slot, col)
         return came
 
     def _came_back(self, slot: int, col: int) -> None:
@@ -340,7 +177,22 @@ class Engine:
         """Since the last call: standings to write, (rule, pair)s now at rest, and firings."""
         return self._book.changes(self.universe.names)
 
+    def forget_changes(self) -> None:
+        """The same, for nobody."""
+        self._book.forget_changes()
+
     # --- what people ask --------------------------------------------------------------------------
+
+    def concerned(self, pairs: frozenset[str], *, everywhere: bool) -> list[Concern]:
+        """See concerned.concerned."""
+        return concerned(self._book, pairs, everywhere=everywhere)
+
+    def looks(self) -> Iterator[tuple[Expression, list[str] | None]]:
+        """The numbers that rules look at, each with the pairs for which; None: rules on all, or on the largest."""
+        for watched in self._watched.values():
+            if watched.on_all:
+                yield watched.number, None
+            yield watched.number, [self.universe.names[col] for col in watched.named_pairs().tolist()]
 
     def place(self, rule_id: str, pair: str) -> Place | None:
         """Where a rule stands for a pair; None when there is no such rule. Asking changes nothing."""
@@ -352,10 +204,11 @@ class Engine:
         if pair not in self.universe or (col := self.universe.column(pair)) >= len(self.memory):
             return Place(rule, None, None, covered, not rule.top, (NEVER_KNOWN,) * len(rule.shape.looks))
         top = self._tops.get(rule.top)
+        firing = self._book.firing((rule_id, col))
         return Place(
-            rule=rule,
+            rule=anchored(rule, firing),
             standing=self._book.standing(slot, col),
-            firing=self._book.firing((rule_id, col)),
+            firing=firing,
             covered=covered,
             among=not rule.top or (top is not None and bool(top.member[col])),
             known=tuple(self._last_known(look.number, col) for look in rule.shape.looks),
@@ -372,29 +225,24 @@ class Engine:
 
     def state(self) -> EngineState:
         """Everything that a later step depends on, in an order that does not tell how it came about."""
-        book = self._book
         return EngineState(
             memory=self.memory.state(),
-            rules=[
-                RuleState(book.rule(slot).rule, int(book.start[slot]), book.standings(slot), book.joined(slot))
-                for slot in book.slots()
-            ]
-            + [self._unreadable[rule_id] for rule_id in sorted(self._unreadable)],
-            firings=list(book.firings()),
-            watched=[(watched.number, watched.known) for watched in self._watched.values()],
+            book=self._book.state(),
+            unreadable=self._enrolment.unreadable(),
+            firings=list(self._book.firings()),
+            watched=[watched.state() for watched in self._watched.values()],
             tops=[top.state() for top in self._tops.values()],
         )
 
     def restore(self, state: EngineState) -> None:
         """The opposite of state(), into a fresh engine."""
         self.memory.restore(state.memory)
-        for number, known in state.watched:
-            self._watched[number] = Watched(number, known)
+        for watched in state.watched:
+            self._watched[watched.number] = Watched.of(watched)
         for top in state.tops:
             self._tops[top.n] = Top(top.n, self.memory)
             self._tops[top.n].restore(top)
-        for rule in state.rules:
-            self._add(rule, restored=True)
         for firing in state.firings:
             self._book.recall((firing.rule, self.universe.column(firing.pair)), firing)
+        self._enrolment.restore(state.book, state.unreadable)
         self._book.forget_changes()

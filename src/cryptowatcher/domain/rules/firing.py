@@ -64,7 +64,7 @@ def build_alert(
         kind = "gap"
     event_time = begin if kind == "gap" else moment.time
     shown = _first_true(rule, values)
-    previous = before[shown].value
+    previous = _as_said(before[shown].value, rule.since[shown])
     return Alert(
         id=alert_id(rule=rule.rule.id, version=version, pair=pair, kind=kind, event_time=event_time),
         owner=rule.rule.owner,
@@ -77,7 +77,7 @@ def build_alert(
         at=moment.at,
         seq=moment.seq,
         condition=rule.text,
-        value=values[shown],
+        value=_as_said(values[shown], rule.since[shown]),
         constant=rule.constants[shown],
         previous=None if kind == "already" or math.isnan(previous) else previous,
         price=moment.price,
@@ -115,7 +115,13 @@ def _first_true(rule: CompiledRule, values: Sequence[float]) -> int:
 def _parts(rule: CompiledRule, values: Sequence[float]) -> tuple[Part, ...]:
     if len(values) == 1:
         return ()
+    said = map(_as_said, values, rule.since)
     return tuple(
         Part(text, None if math.isnan(value) else value, constant)
-        for text, value, constant in zip(rule.parts, values, rule.constants, strict=True)
+        for text, value, constant in zip(rule.parts, said, rule.constants, strict=True)
     )
+
+
+def _as_said(value: float, since: float) -> float:
+    """A price as the change that its comparison is about; others as they are."""
+    return (value - since) / since if since else value

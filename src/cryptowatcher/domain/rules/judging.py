@@ -7,24 +7,25 @@ rule is decided by `lifecycle.advance` alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.alerts import Alert, AlertKind
 from cryptowatcher.domain.features.memory import Memory
 from cryptowatcher.domain.pairs import CANARY
-from cryptowatcher.domain.rules.book import Book, slots_in
-from cryptowatcher.domain.rules.compiled import Shape
+from cryptowatcher.domain.rules.anchors import Anchors, anchored
+from cryptowatcher.domain.rules.book import Book
 from cryptowatcher.domain.rules.firing import NEVER_KNOWN, LastKnown, Moment, build_alert
 from cryptowatcher.domain.rules.groups import Group
-from cryptowatcher.domain.rules.lifecycle import UNARMED, Seen, Standing, advance, record_firing
+from cryptowatcher.domain.rules.lifecycle import Seen, Standing, advance, counted_anew, record_firing
 from cryptowatcher.domain.rules.numbers import Values
+from cryptowatcher.domain.rules.since import PRICE
 from cryptowatcher.domain.rules.tops import Top
-from cryptowatcher.domain.rules.truth import judge
-from cryptowatcher.domain.rules.watched import Watched
+from cryptowatcher.domain.rules.truth import Truth, judge
+from cryptowatcher.domain.rules.watched import Watched, rows_of
 from cryptowatcher.domain.ticks import Floats, Ints
 
 
@@ -52,10 +53,16 @@ class _Touched(NamedTuple):
 class Judging:
     """Over the engine's memory, rules, numbers and groups, which it shares and does not own."""
 
-    def __init__(self, memory: Memory, book: Book, groups: Mapping[Shape, Group], tops: Mapping[int, Top]) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        book: Book,
+        anchors: Anchors,
+        tops: Mapping[int, Top],
+    ) -> None:
         self._memory = memory
         self._book = book
-        self._groups = groups
+        self._anchors = anchors
         self._tops = tops
 
     def judge(
@@ -75,8 +82,9 @@ class Judging:
             for group, members in self._by_group(touched):
                 alerts += self._judge_group(scene, group, members, numbers)
             alerts.sort(key=lambda alert: (alert.rule, alert.pair))
+        at = rows_of(scene.cols, len(self._memory))
         for watched in changed:
-            watched.remember(scene.cols, numbers.of(watched.number), self._memory.history, scene.seq)
+            watched.remember(scene.cols, numbers.of(watched.number), self._memory.history, scene.seq, at)
         return alerts
 
     def _touched(
@@ -91,21 +99,26 @@ class Judging:
         """By what crossed a constant, what is known again after it was not, and what waits."""
         rows: list[Ints] = []
         slots: list[Ints] = []
+        at = rows_of(scene.cols, len(self._memory))
         for watched in changed:
             values = numbers.of(watched.number)
-            for crossed in watched.move(scene.cols, values, self._book.alive):
+            for crossed in watched.move(scene.cols, values, self._book.alive, at):
                 rows.append(crossed.rows)
                 slots.append(crossed.slots)
-            for again in watched.known_again(scene.cols, values) if everything else ():
+            if watched.number == PRICE:
+                crossings = self._anchors.move(scene.cols, values, watched.known.value, self._book.alive)
+                rows += [crossed.rows for crossed in crossings]
+                slots += [crossed.slots for crossed in crossings]
+            for again in watched.known_again(scene.cols, values, at) if everything else ():
                 # A single comparison that is where it was when last known has not changed, if it was armed.
-                open_ = self._book.composite[again.slots] | self._book.awake[again.slots]
+                open_ = self._book.composite(again.slots) | self._book.awake(again.slots)
                 rows.append(again.rows[open_])
                 slots.append(again.slots[open_])
         row_of = _Rows(scene.cols)
-        for group in self._groups.values():
-            if everything or group.timed:
-                for col in _gather(group.fresh, row_of, rows, slots):
-                    del group.fresh[col]
+        waiting = self._book.waiting
+        for each in (waiting.timed, waiting.others) if everything else (waiting.timed,):
+            for col in _gather(each, row_of, rows, slots):
+                del each[col]
         _gather(came, row_of, rows, slots)
         others = sum(map(len, rows))
         if everything:
@@ -125,23 +138,18 @@ class Judging:
         if CANARY in self._memory.universe:
             canary = scene.cols[rows] == self._memory.universe.column(CANARY)
             for place in np.flatnonzero(canary & wanted).tolist():
-                wanted[place] = not self._book.rule(int(slots[place])).everywhere
+                wanted[place] = int(slots[place]) not in self._book.everywhere
         tops = self._book.top[slots]
         for n, top in self._tops.items():
             wanted &= (tops != n) | top.member[scene.cols[rows]]
         return _Touched(rows[wanted], slots[wanted], pending[wanted])
 
     def _by_group(self, touched: _Touched) -> Iterator[tuple[Group, _Touched]]:
-        if len(self._groups) == 1:
-            (group,) = self._groups.values()
-            yield group, touched
-            return
-        groups = {group.number: group for group in self._groups.values()}
         number = self._book.number[touched.slots]
         order = np.argsort(number, kind="stable")
-        for mine in np.split(order, np.flatnonzero(np.diff(number[order])) + 1):
+        for mine in np.split(order, np.flatnonzero(np.diff(number[order])) + 1) if len(order) else ():
             yield (
-                groups[int(number[mine[0]])],
+                self._book.numbered(int(number[mine[0]])),
                 _Touched(touched.rows[mine], touched.slots[mine], touched.pending[mine]),
             )
 
@@ -150,54 +158,81 @@ class Judging:
         rows, slots = touched.rows, touched.slots
         cols = scene.cols[rows]
         values = [numbers.of(watched.number)[rows] for watched in group.watched]
-        fire, rearm = group.constants(self._book.member[slots])
+        fire, rearm = self._book.constants(slots, len(group.watched))
+        self._anchors.put_in(slots, cols, fire, rearm)
         before = [
             self._before(watched, cols, slots) if look.pulse else None
             for look, watched in zip(group.shape.looks, group.watched, strict=True)
         ]
         truth = judge(group.shape, values, before, fire, rearm)
         known = truth.holds | truth.fails | touched.pending
-        there = np.flatnonzero(truth.fired | (known & self._book.awake[slots]))
+        quiet = self._book.arms_quietly(slots, cols)
+        self._arm(slots, cols, truth, quiet)
+        there = np.flatnonzero((truth.fired | (known & self._book.awake(slots))) & ~quiet)
         rows, slots, cols = rows[there], slots[there], cols[there]
         memory = self._memory
         when = memory.history.time[cols], memory.clock[cols], scene.gained[rows]
         seen = map(Seen, *(column.tolist() for column in (*when, *(column[there] for column in truth))))
         compared = zip(*(column[there].tolist() for column in values), strict=True)
         for slot, col, each, numbers_there in zip(slots.tolist(), cols.tolist(), seen, compared, strict=True):
-            alert = self._observe(scene, group, slot, col, each, numbers_there)
+            alert = self._observe(scene, slot, col, each, numbers_there)
             if alert is not None:
                 yield alert
+
+    def _arm(self, slots: Ints, cols: Ints, truth: Truth, quiet: NDArray[np.bool_]) -> None:
+        """What lifecycle.advance() says of rules that are unarmed, where it can be only that: all at once, for
+        many come at once."""
+        for known, rest in ((truth.holds & ~truth.fails, False), (truth.fails, True)):
+            there = np.flatnonzero(quiet & known)
+            self._book.armed(slots[there], self._memory.history.time[cols[there]], rest=rest)
 
     def _before(self, watched: Watched, cols: Ints, slots: Ints) -> Floats:
         """What was last known of the number, as these rules know it: what was before a rule does not count."""
         known = watched.known
         return np.where(known.seq[cols] > self._book.counts_after(slots, cols), known.value[cols], np.nan)
 
-    def _observe(
-        self, scene: Scene, group: Group, slot: int, col: int, seen: Seen, values: Sequence[float]
-    ) -> Alert | None:
+    def _observe(self, scene: Scene, slot: int, col: int, seen: Seen, values: Sequence[float]) -> Alert | None:
         """What is known of one (rule, pair): its next standing, and the alert if it fired."""
-        rule, standing = self._book.rule(slot), self._book.standing(slot, col)
-        if rule.expires and seen.time >= rule.expires:
+        kind, standing = self._book.kind(slot).rule, self._book.standing(slot, col)
+        if kind.expires and seen.time >= kind.expires:
             return None
-        after, met = advance(rule, standing, seen)
-        if standing == UNARMED and after != UNARMED:
-            group.arm(slot, col)
+        after, met = advance(kind, standing, seen)
         if met is None:
             if after != standing:
                 self._book.stand(slot, col, after)
             return None
+        return self._met(scene, slot, col, seen, values, after, met)
+
+    def _met(
+        self,
+        scene: Scene,
+        slot: int,
+        col: int,
+        seen: Seen,
+        values: Sequence[float],
+        after: Standing | None,
+        met: AlertKind,
+    ) -> Alert | None:
+        """The condition counts as met: the alert, unless it is held back."""
+        rule = self._book.rule(slot)
         pair, place = self._memory.universe.names[col], (rule.rule.id, col)
-        known = self._book.firing(place)
-        firing, held_back = record_firing(rule, known, pair=pair, time=seen.time)
+        known, moment = self._book.firing(place), self._moment(scene, col)
+        firing, held_back = record_firing(rule, known, pair=pair, time=seen.time, price=moment.price)
         self._book.fired(place, firing)
-        self._book.stand(slot, col, Standing("inside", seen.time) if held_back else after)
+        after = Standing("inside", seen.time) if held_back else after
+        if rule.reanchors:
+            from_now_on = anchored(rule, firing)
+            self._anchors.put(slot, col, from_now_on)
+            after = counted_anew(from_now_on, after, values)
+        self._book.stand(slot, col, after)
         if held_back:
             return None
         start = self._book.counts_after_one(slot, col)
-        before = [_last_known(watched, start, col) for watched in group.watched]
-        moment = self._moment(scene, col)
-        return build_alert(rule, pair, values, before, moment, met, last_firing=known)
+        before = [
+            _last_known(watched, start, col)
+            for watched in self._book.numbered(int(self._book.number[slot])).watched
+        ]
+        return build_alert(anchored(rule, known), pair, values, before, moment, met, last_firing=known)
 
     def _moment(self, scene: Scene, col: int) -> Moment:
         memory = self._memory
@@ -235,14 +270,14 @@ class _Rows:
         return self._row_of
 
 
-def _gather(waiting: dict[int, set[int]], row_of: _Rows, rows: list[Ints], slots: list[Ints]) -> set[int]:
+def _gather(waiting: Mapping[int, Iterable[int]], row_of: _Rows, rows: list[Ints], slots: list[Ints]) -> set[int]:
     """The rows and slots of what waits for these columns; for which of them something does."""
     if not waiting:
         return set()
     there = row_of()
     found = waiting.keys() & there.keys()
     for col in found:
-        mine = slots_in([waiting[col]])
+        mine = np.fromiter(waiting[col], np.int64)
         rows.append(np.full(len(mine), there[col], np.int64))
         slots.append(mine)
     return found

@@ -19,6 +19,7 @@ import msgspec
 
 from cryptowatcher.domain.features import catalogue
 from cryptowatcher.domain.rules.arguments import Said, call_of, duration_of
+from cryptowatcher.domain.rules.idle import contradiction, verdict_on, why_idle
 from cryptowatcher.domain.rules.mistakes import ConditionError, Wrong, explain
 from cryptowatcher.domain.rules.tree import (
     And,
@@ -95,6 +96,7 @@ class Part(NamedTuple):
     height:      levels of the tree below and with it
     comparisons: how many there are in it
     crosses:     where a `crosses` stands in it, -1 for nowhere
+    idle:        the first thing in it that can never turn true: an error where a rule is saved
     """
 
     node: Any  # an Expression or a Condition: the grammar says which
@@ -102,6 +104,7 @@ class Part(NamedTuple):
     height: int = 1
     comparisons: int = 0
     crosses: int = -1
+    idle: Wrong | None = None
 
 
 class Language:
@@ -120,28 +123,39 @@ class Language:
 
     def parse(self, text: str, *, where: str = "when") -> Condition:
         """The tree of a condition; a ConditionError shows the column and what was expected there."""
+        return self._parse(text, where, idle=True)
+
+    def check(self, text: str, *, where: str = "when") -> Condition:
+        """The same for one that is to be kept from now on: also an error where it can never turn true."""
+        return self._parse(text, where, idle=False)
+
+    def _parse(self, text: str, where: str, *, idle: bool) -> Condition:
         try:
-            return self._read(text)
+            part = self._read(text)
+            if part.idle is not None and not idle:
+                raise part.idle
         except Wrong as wrong:
             column = min(wrong.start, len(text)) + 1
             raise ConditionError(text, column, wrong.message, where=where, hint=wrong.hint) from None
+        condition: Condition = part.node
+        return condition
 
-    def _read(self, text: str) -> Condition:
+    def _read(self, text: str) -> Part:
         from lark import UnexpectedInput
 
         if len(text) > LONGEST:
             raise Wrong(LONGEST, f"a condition has at most {LONGEST} characters")
         try:
-            condition: Condition = self._lark.parse(text)  # type: ignore[assignment]  # what the builder makes of it
+            part: Part = self._lark.parse(text)  # type: ignore[assignment]  # what the builder makes of it
         except UnexpectedInput as stop:
             token = getattr(stop, "token", None)
             ended = token is not None and token.type == "$END"
             place = len(text.rstrip()) if ended else stop.pos_in_stream or 0
             expected = stop.interactive_parser.accepts()  # type: ignore[no-untyped-call]  # lark's
             raise explain(text, place, expected, reads=self._reads) from None
-        if len(text) > LONGEST // 5 and len(show(condition, self.functions)) > LONGEST:
+        if len(text) > LONGEST // 5 and len(show(part.node, self.functions)) > LONGEST:
             raise Wrong(LONGEST, f"written out, a condition has at most {LONGEST} characters")
-        return condition
+        return part
 
     def _reads(self, text: str) -> bool:
         from lark import UnexpectedInput
@@ -237,7 +251,9 @@ class Builder:
         check_comparison(op, left.node, right.node, at=(left.start, right.start), functions=self._functions)
         node = _constant_on_the_right(Comparison(op, left.node, right.node))
         crosses = _start(token) if op.startswith("crosses") else -1
-        return _grown(node, left.start, [left, right])._replace(comparisons=1, crosses=crosses)
+        verdict = verdict_on(node, self._functions)
+        idle = Wrong(left.start, *why_idle(node, verdict, self._functions)) if verdict else None
+        return _grown(node, left.start, [left, right])._replace(comparisons=1, crosses=crosses, idle=idle)
 
     def not_(self, said: list[Part]) -> Part:
         (part,) = said
@@ -247,14 +263,18 @@ class Builder:
         return _grown(Not(part.node), part.start, said)
 
     def conjunction(self, said: list[Part]) -> Part:
-        return _grown(And(_flat(said, And)), said[0].start, said)
+        return self._joined(And(_flat(said, And)), said)
 
     def disjunction(self, said: list[Part]) -> Part:
-        return _grown(Or(_flat(said, Or)), said[0].start, said)
+        return self._joined(Or(_flat(said, Or)), said)
 
-    def start(self, said: list[Part]) -> Condition:
-        condition: Condition = said[0].node
-        return condition
+    def _joined(self, node: And | Or, said: list[Part]) -> Part:
+        part = _grown(node, said[0].start, said)
+        message = "" if part.idle else contradiction(node, self._functions)
+        return part._replace(idle=Wrong(part.start, message)) if message else part
+
+    def start(self, said: list[Part]) -> Part:
+        return said[0]
 
 
 def _start(token: Token) -> int:
@@ -276,7 +296,8 @@ def _grown(node: Node, start: int, parts: list[Part]) -> Part:
     comparisons = sum(part.comparisons for part in parts)
     if comparisons > MOST_COMPARISONS:
         raise Wrong(parts[-1].start, f"a condition has at most {MOST_COMPARISONS} comparisons")
-    return Part(node, start, height, comparisons, max(part.crosses for part in parts))
+    idle = next((part.idle for part in parts if part.idle is not None), None)
+    return Part(node, start, height, comparisons, max(part.crosses for part in parts), idle)
 
 
 def _flat(parts: list[Part], kind: type[And] | type[Or]) -> tuple[Condition, ...]:

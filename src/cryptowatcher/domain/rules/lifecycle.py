@@ -8,13 +8,17 @@ Unknown neither fires nor resolves.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import msgspec
+import numpy as np
 
 from cryptowatcher.domain.alerts import AlertKind
+from cryptowatcher.domain.canary import SYSTEM_OWNER
 from cryptowatcher.domain.rules.compiled import CompiledRule
 from cryptowatcher.domain.rules.model import Firing, LifecycleState
+from cryptowatcher.domain.rules.truth import judge
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -97,11 +101,48 @@ def _after_firing(rule: CompiledRule, time: int) -> Standing:
     return Standing("done" if rule.rule.spec.repeat == "once" else "inside", time)
 
 
-def record_firing(rule: CompiledRule, before: Firing | None, *, pair: str, time: int) -> tuple[Firing, bool]:
-    """The rule's memory after it fired, and whether cooldown held the alert back. `time` is the source's: a wall
-    clock that was wrong for a while silences no rule."""
-    if before is not None and before.fired and time - before.last_fired_at < rule.cooldown:
-        return msgspec.structs.replace(before, suppressed=before.suppressed + 1), True
-    fired = 1 if before is None else before.fired + 1
-    firing = Firing(rule=rule.rule.id, pair=pair, last_fired_at=time, fired=fired, suppressed=0)
+def record_firing(
+    rule: CompiledRule, before: Firing | None, *, pair: str, time: int, price: float
+) -> tuple[Firing, bool]:
+    """The rule's memory after it fired, and whether the alert is held back: by cooldown, or because it fires too
+    often. AT_ONCE alerts are let through, and then one for each EACH ms that pass. `time` is the source's: a wall
+    clock that was wrong for a while silences no rule. `price`: of the pair."""
+    price, version = (price, rule.rule.version) if rule.reanchors else (0.0, 0)
+    if before is not None and time < silent_until(rule, before):
+        held_back = before.suppressed + 1
+        return msgspec.structs.replace(before, suppressed=held_back, price=price, version=version), True
+    firing = Firing(
+        rule=rule.rule.id,
+        pair=pair,
+        last_fired_at=time,
+        fired=1 if before is None else before.fired + 1,
+        suppressed=0,
+        busy_until=max(time, before.busy_until if before is not None else 0) + EACH,
+        price=price,
+        version=version,
+    )
     return firing, False
+
+
+AT_ONCE: Final = 30
+EACH: Final = 120_000
+"""ms. Where prices come once a minute no rule is held back: it fires every other minute at most."""
+
+
+def silent_until(rule: CompiledRule, firing: Firing) -> int:
+    """The source's time from which the rule may fire again for the pair, epoch ms."""
+    return max(firing.last_fired_at + rule.cooldown if firing.fired else 0, flaps_until(rule, firing))
+
+
+def flaps_until(rule: CompiledRule, firing: Firing) -> int:
+    """The same, if it were only for how often it fired. The watcher's own canary fires as often as it is told."""
+    return 0 if rule.rule.owner == SYSTEM_OWNER else firing.busy_until - (AT_ONCE - 1) * EACH
+
+
+def counted_anew(rule: CompiledRule, standing: Standing | None, values: Sequence[float]) -> Standing | None:
+    """Where a rule stands after a firing that its constants followed (`rule` is as it is from then on): armed at
+    once, if its condition is over by them. `values`: of its numbers."""
+    if standing is None or standing.state != "inside":
+        return standing
+    now = [np.asarray([value]) for value in values]
+    return None if judge(rule.shape, now, now, rule.fire, rule.rearm).back[0] else standing

@@ -90,7 +90,11 @@ MISTAKES = (
     _mistake(r"=>|≥", "this is written >=", ">="),
     _mistake(r"=<|≤", "this is written <=", "<="),
     _mistake(r"!==?|<>|≠|is\s+not\b", f"{_NEVER_EQUAL}, so they are unequal almost always"),
-    _mistake(r"=+|\bis\b(?!\s+(?:above|below|over|under|greater|less|more|at))|\bequals?\b", _NEVER_EQUAL, ">="),
+    _mistake(
+        r"=+|\bis\b(?!\s+(?:above|below|over|under|greater|more|higher|less|lower|smaller|at))|\bequals?\b",
+        _NEVER_EQUAL,
+        ">=",
+    ),
     _mistake(r"&+", "this is written `and`", " and "),
     _mistake(r"\|+", "this is written `or`", " or "),
     _mistake(r"!", "this is written `not`", "not "),

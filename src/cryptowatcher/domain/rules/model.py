@@ -107,14 +107,23 @@ class Lifecycle(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Firing(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule's memory for a pair that survives edits: last firing (the source's time, epoch ms), and what cooldown
-    held back since."""
+    """A rule's memory for a pair that survives edits.
+
+    last_fired_at: the source's time of its last alert, epoch ms
+    fired:         how many alerts there were
+    suppressed:    crossings that were held back since: by cooldown, or because it fired too often
+    busy_until:    how far ahead of time its alerts are: see lifecycle.record_firing
+    price, version: when it fired last, told or held back, where the rule counts from that; else 0
+    """
 
     rule: str
     pair: str
     last_fired_at: int
     fired: int
     suppressed: int
+    busy_until: int = 0
+    price: float = 0.0
+    version: int = 0
 
 
 def rule_id(owner: str, name: str) -> str:

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
+from typing import Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.alerts import Alert, AlertKind
 from cryptowatcher.domain.features.line import Line
+from cryptowatcher.domain.rules.anchors import anchored
 from cryptowatcher.domain.rules.compiled import CompiledRule, compile_rule
 from cryptowatcher.domain.rules.firing import NEVER_KNOWN, LastKnown, Moment, build_alert
-from cryptowatcher.domain.rules.lifecycle import UNARMED, Seen, Standing, advance, record_firing
+from cryptowatcher.domain.rules.lifecycle import UNARMED, Seen, Standing, advance, counted_anew, record_firing
 from cryptowatcher.domain.rules.model import Firing, Rule
 from cryptowatcher.domain.rules.numbers import evaluate, series_of
 from cryptowatcher.domain.rules.tree import Call, Expression
@@ -28,6 +30,7 @@ from cryptowatcher.domain.ticks import Floats, Ints, TickBatch
 from cryptowatcher.errors import ConfigError
 
 _NONE = -1
+_Mark = Literal["fired", "back", "known", "unheld"]
 
 
 class Journal(msgspec.Struct, frozen=True, eq=False):
@@ -205,47 +208,60 @@ def _along(rule: CompiledRule, line: Line, numbers: _Numbers, journal: Journal) 
         most = there[0].highest if looks[0].rises else there[0].lowest
         if not ((most >= rule.fire[0]) if looks[0].rises else (most < rule.fire[0])):
             return
-    before = [number.last() if look.pulse else None for number, look in zip(there, looks, strict=True)]
-    truth = judge(rule.shape, [number.values for number in there], before, rule.fire, rule.rearm)
-    if truth.fired.any() or rule.rule.spec.fire_if_already_true:
-        yield from _walk(rule, line, there, truth, journal)
+    walk = _Walk(rule, line, there, journal)
+    if walk.turns.ever or rule.rule.spec.fire_if_already_true:
+        yield from walk
 
 
-def _walk(
-    rule: CompiledRule, line: Line, numbers: Sequence[_Number], truth: Truth, journal: Journal
-) -> Iterator[Alert]:
+class _Walk:
     """The alerts of one rule along one line: from each row at which its standing may change to the next."""
-    turns = _Turns(rule, line, truth)
-    standing: Standing | None = UNARMED
-    firing: Firing | None = None
-    row = turns.after(_NONE, standing)
-    while row != _NONE:
-        time = line.time.item(row)
-        if rule.expires and time >= rule.expires:
-            return
-        standing, met = advance(rule, standing, _seen(line, truth, row))
-        if met is not None:
-            known = firing
-            firing, held_back = record_firing(rule, known, pair=line.pair, time=time)
-            if held_back:
-                standing = Standing("inside", time)
-            else:
-                yield build_alert(
-                    rule,
-                    line.pair,
-                    [number.values.item(row) for number in numbers],
-                    [_last_known(line, number, row) for number in numbers],
-                    _moment(line, row, journal),
-                    met,
-                    last_firing=known,
-                )
-        row = turns.after(row, standing)
 
+    def __init__(self, rule: CompiledRule, line: Line, numbers: Sequence[_Number], journal: Journal) -> None:
+        self._line = line
+        self._numbers = numbers
+        self._journal = journal
+        self._from(rule, 0)
 
-def _seen(line: Line, truth: Truth, row: int) -> Seen:
-    clock = line.clock.item(row)
-    gained = clock - line.clock.item(row - 1) if row else 0
-    return Seen(line.time.item(row), clock, gained, *(column.item(row) for column in truth))
+    def _from(self, rule: CompiledRule, row: int) -> None:
+        """The rule is this one from a row on."""
+        self._rule = rule
+        self.turns = _Turns(rule, self._line, self._numbers, row)
+
+    def __iter__(self) -> Iterator[Alert]:
+        standing: Standing | None = UNARMED
+        firing: Firing | None = None
+        row = self.turns.after(_NONE, standing)
+        while row != _NONE:
+            rule, line = self._rule, self._line
+            time = line.time.item(row)
+            if rule.expires and time >= rule.expires:
+                return
+            standing, met = advance(rule, standing, self._seen(row))
+            if met is not None:
+                known, price = firing, line.price.item(row)
+                firing, held_back = record_firing(rule, known, pair=line.pair, time=time, price=price)
+                if held_back:
+                    standing = Standing("inside", time)
+                else:
+                    yield self._alert(row, met, known)
+                if rule.reanchors:
+                    self._from(anchored(rule, firing), row + 1)
+                    standing = counted_anew(self._rule, standing, self._values(row))
+            row = self.turns.after(row, standing)
+
+    def _values(self, row: int) -> list[float]:
+        return [number.values.item(row) for number in self._numbers]
+
+    def _alert(self, row: int, met: AlertKind, known: Firing | None) -> Alert:
+        line = self._line
+        before = [_last_known(line, number, row) for number in self._numbers]
+        moment = _moment(line, row, self._journal)
+        return build_alert(self._rule, line.pair, self._values(row), before, moment, met, last_firing=known)
+
+    def _seen(self, row: int) -> Seen:
+        clock = self._line.clock.item(row)
+        gained = clock - self._line.clock.item(row - 1) if row else 0
+        return Seen(self._line.time.item(row), clock, gained, *self.turns.truth(row))
 
 
 def _moment(line: Line, row: int, journal: Journal) -> Moment:
@@ -268,25 +284,46 @@ def _last_known(line: Line, number: _Number, row: int) -> LastKnown:
     return LastKnown(number.values.item(before), line.time.item(before), line.valid_for)
 
 
-class _Turns:
-    """At which row of a line the standing of a rule may change next."""
+_FIRST_STRETCH = 256
+"""Rows of which the truth is worked out at first for a rule that another will follow."""
 
-    def __init__(self, rule: CompiledRule, line: Line, truth: Truth) -> None:
+
+class _Turns:
+    """At which row of a line, from `begin` on, the standing of a rule may change next.
+
+    Of a rule that becomes another with its next alert, the rest of the line is of no interest: the truth is worked
+    out in stretches that double. Of others it is one stretch.
+    """
+
+    def __init__(self, rule: CompiledRule, line: Line, numbers: Sequence[_Number], begin: int) -> None:
         self._rule = rule
         self._line = line
-        self._truth = truth
-        self._bytes: dict[str, bytes] = {}
+        self._numbers = numbers
+        self._stretches: list[_Stretch] = []
+        self._end = begin
+        self._next = _FIRST_STRETCH if rule.reanchors else len(line)
+
+    @property
+    def ever(self) -> bool:
+        """Whether it fires at some row, were it armed."""
+        return self._find("fired", 0) != _NONE
+
+    def truth(self, row: int) -> tuple[bool, bool, bool, bool]:
+        """What `advance` asks for, at a row."""
+        stretch = next(each for each in self._all() if row < each.end)
+        fired, holds, fails, back = (column.item(row - stretch.begin) for column in stretch.truth)
+        return fired, holds, fails, back
 
     def after(self, row: int, standing: Standing | None) -> int:
         """The first row after this one that `advance` must see; _NONE if it need see no more."""
         first = row + 1
         if standing is None:
-            return self._find("fired", lambda: self._truth.fired, first)
+            return self._find("fired", first)
         match standing.state:
             case "inside":
-                return self._find("back", lambda: self._truth.back, first)
+                return self._find("back", first)
             case "unarmed":
-                return self._find("known", lambda: self._truth.holds | self._truth.fails, first)
+                return self._find("known", first)
             case "pending":
                 return self._pending(first, standing)
             case _:
@@ -297,12 +334,56 @@ class _Turns:
         if standing.blind:
             return first if first < len(self._line) else _NONE
         held = max(first, int(np.searchsorted(self._line.clock, standing.clock + self._rule.hold)))
-        either = self._find("unheld", lambda: ~self._truth.holds, first), held if held < len(self._line) else _NONE
+        either = self._find("unheld", first), held if held < len(self._line) else _NONE
         return min((row for row in either if row != _NONE), default=_NONE)
 
-    def _find(self, name: str, marks: Callable[[], NDArray[np.bool_]], first: int) -> int:
-        """The first row from there on that is marked. To find one is to find a byte."""
+    def _find(self, name: _Mark, first: int) -> int:
+        """The first row from there on that is marked."""
+        found = (each.find(name, first) for each in self._all() if first < each.end)
+        return next((row for row in found if row != _NONE), _NONE)
+
+    def _all(self) -> Iterator[_Stretch]:
+        yield from self._stretches
+        while self._end < len(self._line):
+            begin, self._end = self._end, min(self._end + self._next, len(self._line))
+            self._next *= 2
+            self._stretches.append(_Stretch(begin, self._end, self._judged(begin, self._end)))
+            yield self._stretches[-1]
+
+    def _judged(self, begin: int, end: int) -> Truth:
+        shape, rows = self._rule.shape, slice(begin, end)
+        before = [
+            number.last()[rows] if look.pulse else None
+            for number, look in zip(self._numbers, shape.looks, strict=True)
+        ]
+        values = [number.values[rows] for number in self._numbers]
+        return judge(shape, values, before, self._rule.fire, self._rule.rearm)
+
+
+class _Stretch:
+    """Some rows, and what is known of the condition at each."""
+
+    def __init__(self, begin: int, end: int, truth: Truth) -> None:
+        self.begin = begin
+        self.end = end
+        self.truth = truth
+        self._bytes: dict[_Mark, bytes] = {}
+
+    def find(self, name: _Mark, first: int) -> int:
+        """The first row from there on that is marked; _NONE for none. To find one is to find a byte."""
         found = self._bytes.get(name)
         if found is None:
-            found = self._bytes[name] = marks().tobytes()
-        return found.find(True, first)
+            found = self._bytes[name] = self._marks(name).tobytes()
+        place = found.find(True, max(first - self.begin, 0))
+        return _NONE if place == _NONE else place + self.begin
+
+    def _marks(self, name: _Mark) -> NDArray[np.bool_]:
+        match name:
+            case "fired":
+                return self.truth.fired
+            case "back":
+                return self.truth.back
+            case "known":
+                return self.truth.holds | self.truth.fails
+            case "unheld":
+                return ~self.truth.holds

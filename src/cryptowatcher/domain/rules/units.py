@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from typing import Final, Literal
 
+from cryptowatcher.domain.features.change import SINCE_ALERT
 from cryptowatcher.domain.rules.mistakes import Wrong
 from cryptowatcher.domain.rules.tree import (
     Apply,
@@ -16,6 +17,7 @@ from cryptowatcher.domain.rules.tree import (
     Negative,
     Number,
     Operator,
+    calls,
     show,
 )
 
@@ -112,6 +114,31 @@ def check_sum(op: str, left: Expression, right: Expression, *, at: tuple[int, in
         raise Wrong(at[kinds.index("percent")], "a percentage cannot be added to a price or an amount", hint)
 
 
+def check_since_alert(op: Operator, left: Expression, right: Expression, *, at: tuple[int, int]) -> None:
+    """Wrong where the change since a rule's own last alert is part of a sum, say. `at`: where the sides begin."""
+    for side, other, start in ((left, right, at[0]), (right, left, at[1])):
+        if all(call.name != SINCE_ALERT for call in calls(side)):
+            continue
+        alone = side.args[0] if isinstance(side, Apply) and side.name == "abs" else side
+        if not isinstance(alone, Call) or constant(other) is None:
+            hint = f"write {SINCE_ALERT}(60000) >= 10%, or abs({SINCE_ALERT}(60000)) >= 10% for both ways"
+            raise Wrong(
+                start, f"`{SINCE_ALERT}` is compared with a percentage, and stands alone or in abs()", hint
+            )
+        if alone is not side and op.startswith("crosses"):
+            raise Wrong(start, "abs() of it has no crossing: it turns true as it crosses", "write >= or <=")
+
+
+def factor_of(expression: Expression) -> tuple[float, Expression]:
+    """`3 * x` → 3, x."""
+    if isinstance(expression, Arithmetic) and expression.op == "*":
+        for value, other in ((expression.left, expression.right), (expression.right, expression.left)):
+            factor = constant(value)
+            if factor is not None:
+                return factor, other
+    return 1.0, expression
+
+
 def check_comparison(
     op: Operator, left: Expression, right: Expression, *, at: tuple[int, int], functions: Functions
 ) -> None:
@@ -131,6 +158,7 @@ def check_comparison(
             raise Wrong(at[other], message, _instead(kinds[one], kinds[other], value))
     if set(kinds) in _NEVER_COMPARED:
         raise Wrong(at[1], f"{_WORDS[kinds[0]]} cannot be compared with {_WORDS[kinds[1]]}")
+    check_since_alert(op, left, right, at=at)
 
 
 _NEVER_COMPARED: Final = tuple(

@@ -16,6 +16,7 @@ from cryptowatcher.domain.pairs import check_pair
 from cryptowatcher.domain.rules.check import is_pair
 from cryptowatcher.domain.rules.compiled import CompiledRule, Either, Formula
 from cryptowatcher.domain.rules.engine import Engine, Place
+from cryptowatcher.domain.rules.lifecycle import flaps_until, silent_until
 from cryptowatcher.domain.rules.model import Firing, Rule, RuleSpec
 from cryptowatcher.domain.rules.sides import NAMES, Glance, Side, Truth, side_of, word
 from cryptowatcher.domain.rules.tree import Call
@@ -40,9 +41,10 @@ class Why(msgspec.Struct, frozen=True, kw_only=True, rename=NAMES):
     missing:   pending: for how much observed time the condition must still hold
     condition: what is known of the whole condition, crossings counting while on their side
     any_part:  whether one of the parts is enough (`or`); None where `and` and `or` are mixed
-    cooldown_until: None when it is not silent; `quiet_until`: what it says waits until then, for its active hours;
-               `snoozed_until`: what it says is recorded and not sent. None when that is not so
-    suppressed: crossings that cooldown held back since it last fired
+    cooldown_until: it is silent until then, because it fired; `flaps`: that was too often. `quiet_until`: what it
+               says waits until then, for its active hours; `snoozed_until`: what it says is recorded and not
+               sent. None when that is not so
+    suppressed: crossings that were held back since it last fired
     observed_at, age, price, source: of the pair's newest observation, None and "" where there is none; `stale`: it
                does not count as current any more
     watched:   for how long the pair was observed in all
@@ -63,6 +65,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True, rename=NAMES):
     any_part: bool | None = False
     parts: tuple[Side, ...] = ()
     cooldown_until: int | None = None
+    flaps: bool = False
     quiet_until: int | None = None
     snoozed_until: int | None = None
     suppressed: int = 0
@@ -129,9 +132,10 @@ def _firings(place: Place, now: int) -> dict[str, Any]:
     firing = place.firing
     if firing is None or not firing.fired:
         return {}
-    until = firing.last_fired_at + place.rule.cooldown
+    until = silent_until(place.rule, firing)
     return {
         "cooldown_until": until if until > now else None,
+        "flaps": now < flaps_until(place.rule, firing) == until,
         "suppressed": firing.suppressed,
         "fired": firing.fired,
         "last_fired_at": firing.last_fired_at,
@@ -161,7 +165,7 @@ def _met(rule: CompiledRule, firing: Firing | None, since: int | None) -> Met:
         return "already"
     if since == firing.last_fired_at:
         return "fired"
-    silent = 0 < since - firing.last_fired_at < rule.cooldown
+    silent = firing.last_fired_at < since < silent_until(rule, firing)
     return "held back" if firing.suppressed and silent else "already"
 
 

@@ -85,7 +85,8 @@ def _besides(why: Why) -> list[str]:
     if why.cooldown_until is not None:
         held = f" It has held back {_times(why.suppressed)}." if why.suppressed else ""
         last, until = _time(why.last_fired_at), _time(why.cooldown_until)
-        said.append(f"After it fired at {last} it is silent until {until}.{held}")
+        often = " because it fired so often" if why.flaps else ""
+        said.append(f"After it fired at {last} it is silent until {until}{often}.{held}")
     if why.snoozed_until is not None:
         said.append(f"It is snoozed until {_time(why.snoozed_until)}: nothing is sent until then.")
     if why.quiet_until is not None:

@@ -6,6 +6,7 @@ The words of a feature come from its family; here they are joined to sentences.
 from __future__ import annotations
 
 from cryptowatcher.domain.features import catalogue
+from cryptowatcher.domain.features.change import SINCE_ALERT
 from cryptowatcher.domain.intervals import parse_duration, show_duration
 from cryptowatcher.domain.pairs import ALL
 from cryptowatcher.domain.rules.check import check_spec, is_pair, parse_percent, parse_top
@@ -92,9 +93,15 @@ class Words:
         if spec.repeat == "once":
             return "It tells you once." if _one(spec.pairs) else "It tells you once for each pair."
         again = self._back(condition, parse_percent(spec.rearm, where="rearm"))
-        seldom = "" if parse_duration(spec.cooldown) == 0 else f", at most once in {spec.cooldown}"
-        each = "" if _one(spec.pairs) or not seldom else " for each pair"
-        return f"It tells you again only after {again}{seldom}{each}."
+        cools = parse_duration(spec.cooldown) != 0
+        each = " for each pair" if cools and not _one(spec.pairs) else ""
+        seldom = f"at most once in {spec.cooldown}{each}" if cools else ""
+        said = [f"It tells you again only after {again}{', ' * cools}{seldom}."]
+        if any(call.name == SINCE_ALERT for call in calls(condition)):
+            if _is_over_without_change(condition):
+                said = [f"It tells you {seldom}."] if cools else []
+            said.insert(0, "Whenever it has come true, the change counts from the price at that moment.")
+        return " ".join(said)
 
     def _back(self, condition: Condition, band: float) -> str:
         """Where it is armed again."""
@@ -221,6 +228,14 @@ class Words:
             if parameter.kind == "pair" and arg and f"{{{parameter.name}}}" not in function.says:
                 others = f" of {shown}"
         return function.says.format_map(said) + others
+
+
+def _is_over_without_change(condition: Condition) -> bool:
+    """Whether it is false of no change at all: then a rule that counts anew is armed again at once."""
+    against = constant(condition.right) if isinstance(condition, Comparison) else None
+    if against is None or not isinstance(condition, Comparison):
+        return False
+    return against > 0 if condition.rises else against < 0
 
 
 def _without_not(condition: Condition, *, opposite: bool = False) -> Condition:

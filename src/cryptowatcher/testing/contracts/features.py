@@ -151,7 +151,10 @@ class FeatureContract:
                 for values, pair in zip(stepped, PAIRS, strict=True):
                     rows = np.flatnonzero(~np.isnan(values))
                     assert np.isfinite(values[rows]).all()
-                    assert not function.never_negative or (values[rows] >= 0).all(), (call, args)
+                    lies = function.bounds
+                    assert ((values[rows] >= lies.low) & (values[rows] <= lies.high)).all(), (call, args)
+                    assert not lies.above or (values[rows] > lies.low).all(), (call, args)
+                    assert not lies.below or (values[rows] < lies.high).all(), (call, args)
                     if len(rows):
                         known.add(call)
                         # The first of all ticks may come some time after its bar began, or its window.

@@ -6,6 +6,7 @@ class TestPaperStore(StoreContract):
 
 from __future__ import annotations
 
+from cryptowatcher.testing.contracts.store_checkpoints import CheckpointContract
 from cryptowatcher.testing.contracts.store_life import LifeContract
 from cryptowatcher.testing.contracts.store_outbox import OutboxContract
 from cryptowatcher.testing.contracts.store_reads import ReadContract
@@ -23,6 +24,7 @@ class StoreContract(
     WatchlistContract,
     LifeContract,
     ReadContract,
+    CheckpointContract,
     ScoreContract,
     TidyContract,
 ):

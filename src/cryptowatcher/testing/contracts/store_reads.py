@@ -1,4 +1,4 @@
-"""Checkpoints, what is known of sources, and what people ask."""
+"""What is known of sources, and what people ask."""
 
 from __future__ import annotations
 
@@ -17,32 +17,7 @@ from cryptowatcher.testing.contracts.store_case import (
 
 
 class ReadContract(StoreCase):
-    """Checkpoints, what is known of sources, and what people ask."""
-
-    # --- checkpoints
-
-    def test_the_newest_checkpoint_at_or_before_a_position_is_found(self) -> None:
-        def job(tx: Tx) -> None:
-            for seq in (10, 20):
-                tx.save_checkpoint(Cursor("j1", seq, seq * 10), 1, b"state %d" % seq)
-            assert tx.checkpoint("j1", 1, 9) is None
-            assert tx.checkpoint("j1", 1, 19) == (Cursor("j1", 10, 100), b"state 10")
-            assert tx.checkpoint("j1", 1, 20) == (Cursor("j1", 20, 200), b"state 20")
-            assert tx.checkpoint("j2", 1, 99) is None
-            assert tx.checkpoint("j1", 2, 99) is None
-
-        self.in_store(job)
-
-    def test_the_newest_two_checkpoints_are_kept(self) -> None:
-        def job(tx: Tx) -> None:
-            for seq in (10, 20, 30):
-                tx.save_checkpoint(Cursor("j1", seq, 0), 1, b"")
-            tx.save_checkpoint(Cursor("j1", 30, 0), 1, b"again")
-            assert tx.checkpoint("j1", 1, 19) is None
-            assert tx.checkpoint("j1", 1, 29) == (Cursor("j1", 20, 0), b"")
-            assert tx.checkpoint("j1", 1, 99) == (Cursor("j1", 30, 0), b"again")
-
-        self.in_store(job)
+    """What is known of sources, and what people ask."""
 
     # --- sources
 

@@ -130,7 +130,18 @@ class StepContract(StoreCase):
             alerts=alerts,
             deliveries=[sample_delivery(alert) for alert in alerts],
             lifecycle=[Lifecycle(rule="r1", version=1, pair="bitcoin/usd", state="inside", since=5)],
-            firings=[Firing(rule="r1", pair="bitcoin/usd", last_fired_at=5, fired=1, suppressed=2)],
+            firings=[
+                Firing(
+                    rule="r1",
+                    pair="bitcoin/usd",
+                    last_fired_at=5,
+                    fired=1,
+                    suppressed=2,
+                    busy_until=7,
+                    price=0.1,
+                    version=3,
+                )
+            ],
             candles=[sample_candle("bitcoin/usd", 60_000, 0)],
             prices=[sample_price("bitcoin/usd", None)],
             take_ups=[TakeUp(1, 2)],

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from cryptowatcher.testing.misbehaviour import bodies, prices, refusals  # noqa: F401  # they register kinds
+from cryptowatcher.testing.misbehaviour import bodies, charts, prices, refusals  # noqa: F401  # they register kinds
 from cryptowatcher.testing.misbehaviour.model import KINDS, Answer, Misbehaviour, Scene, apply, parse_misbehaviour
 
 MISBEHAVIOURS: Mapping[str, str] = MappingProxyType(

@@ -1,7 +1,7 @@
 """CoinGecko: the market's largest coins by page, and named coins in one call for up to 515.
 
 A round is the pages of /coins/markets for `top`, then /simple/price for those named `ids` that were not among
-the top of the round before. Nothing is asked per coin.
+the top of the round before. Nothing of it is asked per coin. History is: a chart is one coin's.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import msgspec
 
 from cryptowatcher.adapters.http import Http, can_be_asked, open_http
+from cryptowatcher.adapters.sources.coingecko.charts import DAY, REACHES, read_chart
 from cryptowatcher.adapters.sources.coingecko.failures import failure, not_prices
 from cryptowatcher.adapters.sources.coingecko.reading import (
     ASSET,
@@ -25,7 +26,8 @@ from cryptowatcher.adapters.sources.coingecko.reading import (
 )
 from cryptowatcher.domain.intervals import parse_duration
 from cryptowatcher.domain.pairs import check_pair, pair_of
-from cryptowatcher.errors import ConfigError, Unavailable
+from cryptowatcher.domain.past import Past, Reach
+from cryptowatcher.errors import ConfigError, Refused, Unavailable
 from cryptowatcher.ports import Clock, Deps, Observations, Pace, Source
 
 PER_PAGE: Final = 250
@@ -123,7 +125,9 @@ SETTINGS = CoinGeckoConfig
 
 
 class CoinGecko:
-    """A ports.Source. Plans each round when the one before ends."""
+    """A ports.HistorySource. Plans each round when the one before ends."""
+
+    reaches = REACHES
 
     def __init__(self, config: CoinGeckoConfig, http: Http, clock: Clock, key: str) -> None:
         terms = _TERMS[config.plan]
@@ -165,6 +169,18 @@ class CoinGecko:
         if page == self.pages - 1:
             self._chunks = chunked([asset for asset in self._ids if asset not in self._top])
         return seen
+
+    async def past(self, pair: str, reach: Reach) -> Past:
+        """A chart of one coin. Refused with `no_such_coin` for one that has none."""
+        asset = pair.rpartition("/")[0]
+        query = {"vs_currency": self._config.currency, "days": str(reach.back // DAY), "precision": "full"}
+        try:
+            body = await self._ask(f"coins/{quote(asset, safe='')}/market_chart", query)
+        except Refused as error:
+            if error.reason != "not_found":
+                raise
+            raise Refused(f"CoinGecko has no history of {asset}", reason="no_such_coin") from error
+        return read_chart(body, pair, reach, self._clock.now())
 
     async def _market_page(self, page: int) -> Sequence[Row]:
         query = {

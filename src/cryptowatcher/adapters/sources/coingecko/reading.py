@@ -34,7 +34,8 @@ _MISSING: Final = object()
 _FIRST_MS = 1e11
 """Numbers from here on are milliseconds: as seconds this would be the year 5138, as milliseconds it is 1973."""
 _LAST_MS = 1e14
-_UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What a strict decoder raises for a body that is not as documented: `slowly` may still read it."""
 
 
 class _Coin(msgspec.Struct):
@@ -55,14 +56,14 @@ def read_markets(body: bytes) -> list[Row]:
     """The coins of a /coins/markets page, in its order. Raises Unavailable or Refused when it is not one."""
     try:
         coins = _page.decode(body)
-    except _UNREADABLE:
-        return _slow_markets(_slowly(body))
+    except UNREADABLE:
+        return _slow_markets(slowly(body))
     return [(c.id, c.current_price, c.total_volume, c.market_cap, c.last_updated) for c in coins]
 
 
 def _slow_markets(page: object) -> list[Row]:
     if not isinstance(page, list):
-        raise _not_the_shape(page)
+        raise not_the_shape(page)
     coins = [coin for coin in page if isinstance(coin, dict) and isinstance(coin.get("id"), str)]
     if page and not coins:
         raise Unavailable("CoinGecko answered a list, but not of coins", reason="wrong_shape")
@@ -83,10 +84,10 @@ def read_simple(body: bytes, ids: Sequence[str], currency: str) -> list[Row]:
     coins: object
     try:
         coins = _prices.decode(body)
-    except _UNREADABLE:
-        coins = _slowly(body)
+    except UNREADABLE:
+        coins = slowly(body)
     if not isinstance(coins, dict) or complaint(coins):
-        raise _not_the_shape(coins)
+        raise not_the_shape(coins)
     return [_simple_row(asset, coins.get(asset, _MISSING), currency) for asset in ids]
 
 
@@ -99,7 +100,7 @@ def _simple_row(asset: str, coin: object, currency: str) -> Row:
     return (asset, coin.get(currency, _ABSENT), volume, cap, coin.get("last_updated_at"))
 
 
-def _slowly(body: bytes) -> object:
+def slowly(body: bytes) -> object:
     """Any JSON and a little more (NaN, 1e400, bad UTF-8): numbers are floats."""
     try:
         return json.loads(body.decode("utf-8-sig", "replace"), parse_int=float)
@@ -107,7 +108,8 @@ def _slowly(body: bytes) -> object:
         raise not_prices(body) from None
 
 
-def _not_the_shape(parsed: object) -> Exception:
+def not_the_shape(parsed: object) -> Exception:
+    """The error for JSON that is something else than what was asked for."""
     said = complaint(parsed)
     if said:
         return said_with_200(said)

@@ -1,0 +1,89 @@
+"""Which slot a rule is in, by the number of its id: 8 bytes a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cryptowatcher.domain.rules.rows import ODD
+from cryptowatcher.domain.ticks import Ints
+
+_SMALL = 4_096
+_SHARE = 50
+"""What is new is sorted in when there is more of it than both _SMALL and this fraction of the rest."""
+
+
+class Ids:
+    """The newest in a dict; the others sorted by half of a hash of their number, which tells nearly all apart."""
+
+    def __init__(self, code_of: Callable[[int], int], alive: Callable[[], NDArray[np.bool_]]) -> None:
+        """`code_of`: of the rule in a slot; `alive`: by slot, whether there still is a rule."""
+        self._code_of = code_of
+        self._alive = alive
+        self._young: dict[int, int] = {}
+        self._odd: dict[int, int] = {}
+        self._half: NDArray[np.uint32] = np.zeros(0, np.uint32)
+        self._slot: NDArray[np.int32] = np.zeros(0, np.int32)
+
+    def find(self, code: int) -> int | None:
+        """The slot of the newest rule with this id, None when it is gone."""
+        slot = (self._odd if code & ODD else self._young).get(code)
+        if slot is not None:
+            return slot if self._alive()[slot] else None
+        if code & ODD:
+            return None
+        half = _half(np.asarray([code], np.uint64))[0]
+        for place in range(int(self._half.searchsorted(half)), len(self._half)):
+            if self._half[place] != half:
+                break
+            slot = int(self._slot[place])
+            if self._alive()[slot] and self._code_of(slot) == code:
+                return slot
+        return None
+
+    def put(self, code: int, slot: int) -> None:
+        """A rule has come, perhaps in the place of another."""
+        if code & ODD:
+            self._odd[code] = slot
+            return
+        self._young[code] = slot
+        if len(self._young) > max(_SMALL, len(self._slot) // _SHARE):
+            self._settle()
+
+    def drop(self, code: int, slot: int) -> None:
+        """A rule has gone from this slot."""
+        newest = self._odd if code & ODD else self._young
+        if newest.get(code) == slot:
+            del newest[code]
+
+    def fill(self, codes: Iterable[NDArray[np.uint64]], slots: Iterable[Ints]) -> None:
+        """All there are, into a fresh one."""
+        code, slot = np.concatenate([*codes, _NONE]), np.concatenate([*slots, _NONE.astype(np.int64)])
+        odd = code >= np.uint64(ODD)
+        self._odd = dict(zip(code[odd].tolist(), slot[odd].tolist(), strict=True))
+        half, slot = _half(code[~odd]), slot[~odd].astype(np.int32)
+        order = np.argsort(half, kind="stable")
+        self._half, self._slot = half[order], slot[order]
+
+    def _settle(self) -> None:
+        """Rules that are gone are left out, and those in whose place another has come."""
+        half = _half(np.fromiter(self._young, np.uint64, len(self._young)))
+        slots = np.fromiter(self._young.values(), np.int32, len(self._young))
+        order = np.argsort(half, kind="stable")
+        kept = self._alive()[self._slot]
+        before = self._half[kept]
+        place = np.searchsorted(before, half[order])
+        self._half = np.insert(before, place, half[order])
+        self._slot = np.insert(self._slot[kept], place, slots[order])
+        self._young = {}
+
+
+def _half(codes: NDArray[np.uint64]) -> NDArray[np.uint32]:
+    """The upper half of a multiplicative hash: ids that somebody counted up are spread as well."""
+    return ((codes * _ODD_FACTOR) >> np.uint64(32)).astype(np.uint32)
+
+
+_ODD_FACTOR = np.uint64(0x9E37_79B9_7F4A_7C15)
+_NONE = np.zeros(0, np.uint64)

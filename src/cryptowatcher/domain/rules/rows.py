@@ -1,0 +1,242 @@
+"""A rule as a row: what it shares with others as numbers of pools, and a short text of what is its own."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Hashable, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from cryptowatcher.domain.checkpoints import Part
+from cryptowatcher.domain.pairs import ALL
+from cryptowatcher.domain.rules.check import parse_top
+from cryptowatcher.domain.rules.compiled import CompiledRule
+from cryptowatcher.domain.rules.kinds import HOLE, Kind, cut, filled, kind_of, show_plainly, whole
+from cryptowatcher.domain.rules.model import Rule, RuleOrigin, RuleSpec
+from cryptowatcher.domain.rules.watchlists import parse_list
+
+POOLED = 16_384
+
+_ID = re.compile(r"r[0-9a-f]{12}")
+ODD = 1 << 63
+"""Beyond this the code of an id says which of those of another form it is."""
+_WRITTEN = b"\x01"
+_BETWEEN = "\x00"
+
+
+class On(msgspec.Struct, frozen=True):
+    """What a rule is on: as it is written, and the pairs of its list if it is on one."""
+
+    pairs: tuple[str, ...]
+    members: tuple[str, ...]
+
+
+class Common(msgspec.Struct, frozen=True):
+    """What a kind is made of."""
+
+    spec: RuleSpec
+    origin: RuleOrigin
+
+
+class Pooled(msgspec.Struct, frozen=True):
+    """POOLED values that rules refer to by number, or fewer at the end."""
+
+    owners: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    on: tuple[On, ...] = ()
+    kinds: tuple[Common, ...] = ()
+
+
+class Where(NamedTuple):
+    """What a rule covers: all pairs, or the `top` largest of them (0: not), or named pairs."""
+
+    everywhere: bool
+    top: int
+    pairs: tuple[str, ...]
+
+
+class Row(NamedTuple):
+    """One rule. `kind`, `on`, `owner`: numbers of pools; `text`: see Segment."""
+
+    code: int
+    version: int
+    start: int
+    owner: int
+    on: int
+    kind: int
+    text: bytes
+
+
+V = TypeVar("V", bound=Hashable)
+
+
+class Pool(Generic[V]):
+    """Values that many rules share, numbered in the order in which they came."""
+
+    def __init__(self) -> None:
+        self.values: list[V] = []
+        self._number: dict[V, int] = {}
+
+    def number(self, value: V) -> int:
+        """Of a value; a new one gets the next."""
+        number = self._number.get(value)
+        if number is None:
+            number = self._number[value] = len(self.values)
+            self.values.append(value)
+        return number
+
+    def find(self, value: V) -> int | None:
+        """None for a value that is not in it."""
+        return self._number.get(value)
+
+
+class Pools:
+    """What rules share, and by that each rule as a row."""
+
+    def __init__(self) -> None:
+        self.owners: Pool[str] = Pool()
+        self.ids: Pool[str] = Pool()
+        self.on: Pool[On] = Pool()
+        self.kinds: Pool[Common] = Pool()
+        self._ready: dict[int, Kind] = {}
+        self._where: dict[int, Where] = {}
+        self._known: dict[tuple[RuleSpec, RuleOrigin], tuple[int, Kind]] = {}
+        self._kept: dict[tuple[str, int], Part[Pooled]] = {}
+
+    # --- rules and rows --------------------------------------------------------------------------
+
+    def row(self, rule: Rule, start: int) -> Row:
+        """A rule that counts for records after position `start`. ConfigError for a condition that is not
+        understood."""
+        number, kind, texts = self._kind(rule)
+        values = [kind.value(place, text) for place, text in enumerate(texts)]
+        name = rule.spec.name.encode("utf-8", "surrogatepass")
+        if name.startswith(_WRITTEN) or any(
+            kind.shown(place, value) != text for place, (value, text) in enumerate(zip(values, texts, strict=True))
+        ):
+            name = _WRITTEN + _BETWEEN.join(texts).encode() + _WRITTEN + name
+        return Row(
+            code=self.code(rule.id),
+            version=rule.version,
+            start=start,
+            owner=self.owners.number(rule.owner),
+            on=self.on.number(On(rule.spec.pairs, rule.members)),
+            kind=number,
+            text=struct.pack(f"<{len(values)}d", *values) + name,
+        )
+
+    def _kind(self, rule: Rule) -> tuple[int, Kind, tuple[str, ...]]:
+        common, texts = cut(rule.spec)
+        known = self._known.get((common, rule.origin))
+        if known is None:
+            kind = kind_of(common, rule.origin)
+            if kind is None:
+                common, texts = whole(rule.spec), ()
+                kind = kind_of(common, rule.origin)
+                assert kind is not None, "a whole text is a kind of its own"
+            number = self.kinds.number(Common(common, rule.origin))
+            known = self._known[common, rule.origin] = number, kind
+            self._ready[number] = kind
+        return *known, texts
+
+    def kind(self, number: int) -> Kind:
+        """ConfigError for one that is not understood any more."""
+        kind = self._ready.get(number)
+        if kind is None:
+            common = self.kinds.values[number]
+            kind = kind_of(common.spec, common.origin)
+            assert kind is not None, "it was made before"
+            self._ready[number] = kind
+        return kind
+
+    def where(self, number: int) -> Where:
+        """What rules with this number of `on` cover."""
+        where = self._where.get(number)
+        if where is None:
+            on = self.on.values[number]
+            top = parse_top(on.pairs[0]) or 0
+            pairs = on.members if parse_list(on.pairs[0], where="") is not None else on.pairs
+            where = self._where[number] = Where(on.pairs == (ALL,) or bool(top), top, pairs)
+        return where
+
+    def rule(self, row: Row) -> Rule:
+        """The opposite of row()."""
+        common, on = self.kinds.values[row.kind], self.on.values[row.on]
+        values, texts, name = _apart(row.text, common.spec.when.count(HOLE))
+        pieces = common.spec.when.split(HOLE)
+        if values and not texts:
+            texts = [
+                show_plainly(value, piece.startswith("%")) for value, piece in zip(values, pieces[1:], strict=True)
+            ]
+        spec = msgspec.structs.replace(common.spec, name=name, pairs=on.pairs, when=filled(pieces, texts))
+        return Rule(
+            id=self.id(row.code),
+            owner=self.owners.values[row.owner],
+            version=row.version,
+            spec=spec,
+            origin=common.origin,
+            members=on.members,
+        )
+
+    def compiled(self, row: Row) -> CompiledRule:
+        """The same, with everything parsed."""
+        kind, where = self.kind(row.kind), self.where(row.on)
+        values, _, _ = _apart(row.text, len(kind.percent))
+        return kind.made(self.rule(row), values, everywhere=where.everywhere, top=where.top, pairs=where.pairs)
+
+    # --- ids -------------------------------------------------------------------------------------
+
+    def code(self, rule_id: str) -> int:
+        """An id as a number."""
+        return int(rule_id[1:], 16) if _ID.fullmatch(rule_id) else ODD | self.ids.number(rule_id)
+
+    def code_if_known(self, rule_id: str) -> int | None:
+        """None for an id that no rule had."""
+        if _ID.fullmatch(rule_id):
+            return int(rule_id[1:], 16)
+        number = self.ids.find(rule_id)
+        return None if number is None else ODD | number
+
+    def id(self, code: int) -> str:
+        """The opposite of code()."""
+        return self.ids.values[code ^ ODD] if code & ODD else f"r{code:012x}"
+
+    # --- checkpoints -----------------------------------------------------------------------------
+
+    def state(self) -> tuple[Part[Pooled], ...]:
+        """Those that grew since the last time are new parts."""
+        parts = []
+        for name, pool in self._all():
+            for begin in range(0, len(pool.values), POOLED):
+                values = tuple(pool.values[begin : begin + POOLED])
+                kept = self._kept.get((name, begin))
+                if kept is None or len(getattr(kept.value, name)) < len(values):
+                    kept = self._kept[name, begin] = Part(Pooled(**{name: values}))
+                parts.append(kept)
+        return tuple(parts)
+
+    def restore(self, parts: Sequence[Part[Pooled]]) -> None:
+        """The opposite of state(), into fresh pools."""
+        for part in parts:
+            for name, pool in self._all():
+                values = getattr(part.value, name)
+                if values:
+                    self._kept[name, len(pool.values)] = part
+                for value in values:
+                    pool.number(value)
+
+    def _all(self) -> tuple[tuple[str, Pool[Any]], ...]:
+        return ("owners", self.owners), ("ids", self.ids), ("on", self.on), ("kinds", self.kinds)
+
+
+def _apart(text: bytes, numbers: int) -> tuple[tuple[float, ...], list[str], str]:
+    """The values of a row's numbers, how they are written where that is not plain, and the rule's name."""
+    values = struct.unpack_from(f"<{numbers}d", text)
+    name = text[8 * numbers :]
+    written: list[str] = []
+    if name.startswith(_WRITTEN):
+        _, texts, name = name.split(_WRITTEN, 2)
+        written = texts.decode().split(_BETWEEN) if numbers else []
+    return values, written, name.decode("utf-8", "surrogatepass")

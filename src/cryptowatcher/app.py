@@ -29,6 +29,7 @@ from cryptowatcher.config import Config, name_of
 from cryptowatcher.config.canary import life_begins
 from cryptowatcher.domain.canary import NAME as CANARY
 from cryptowatcher.domain.canary import SYSTEM_OWNER
+from cryptowatcher.domain.messages import wording_of
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleSpec
 from cryptowatcher.errors import Unavailable
 from cryptowatcher.listening import Listening
@@ -37,6 +38,7 @@ from cryptowatcher.ports import Clock, Deps, Journal, Store, Tx
 from cryptowatcher.program import Pipeline, innermost
 from cryptowatcher.service import Service
 from cryptowatcher.supervise import Child, Parent
+from cryptowatcher.trying import Tried, try_channel
 
 STREAMS = 5_000
 """Live streams at once, if the system has descriptors for so many."""
@@ -56,7 +58,22 @@ def deps(config: Config, clock: Clock | None = None) -> Deps:
         secret=config.secret_reader(os.environ),
         random=Random(),
         data_dir=config.data_dir,
+        outbound=config.outbound,
+        linked=partial(_linked, config),
     )
+
+
+async def _linked(config: Config, channel: str) -> list[int]:
+    """The chats that are linked to a channel, as the store says beside a pipeline or without one."""
+    # A channel is tried where nothing has been stored yet, too.
+    with contextlib.suppress(Unavailable):
+        async with config.store.open(deps(config), readonly=True) as store:
+            return await _linked_in(store, channel)
+    return []
+
+
+async def _linked_in(store: Store, channel: str) -> list[int]:
+    return [link.chat for link in await store.run(lambda tx: tx.linked_chats(channel))]
 
 
 @asynccontextmanager
@@ -150,6 +167,8 @@ async def serve(config: Config, stop: asyncio.Event, door: Listening, parent: Pa
                 limits=Limits(streams=server.room_for_streams(STREAMS), price_metrics=config.web.price_metrics),
                 version=metadata.version("cryptowatcher"),
                 channels=tuple(channel.name for channel in config.channels),
+                try_channel=partial(_try_channel, config, clock),
+                wordings={c.name: wording_of(c.policy(), config.owner.kindness()) for c in config.channels},
                 hosts=config.web.hosts,
                 data_dir=config.data_dir,
                 store_file=getattr(config.store, "file", None),
@@ -167,6 +186,12 @@ async def serve(config: Config, stop: asyncio.Event, door: Listening, parent: Pa
                     task.cancel()
     except BaseExceptionGroup as error:
         raise innermost(error) from error
+
+
+async def _try_channel(config: Config, clock: Clock, name: str) -> Tried:
+    """It is opened anew for this: the one that is at work belongs to another process."""
+    settings = next(channel for channel in config.channels if channel.name == name)
+    return await try_channel(settings, deps(config, clock), owner=LOCAL_OWNER)
 
 
 async def _journal_when_there(
@@ -243,6 +268,7 @@ async def open_pipeline(config: Config, *, loop_lag: Callable[[], float]) -> Asy
         enter = stack.enter_async_context
         store = await enter(open_store(config, clock=mine.clock, meter=meters.file("store")))
         journal = await enter(open_journal(config, clock=mine.clock, meter=meters.file("journal")))
+        mine = msgspec.structs.replace(mine, linked=partial(_linked_in, store))
         channels = {c.name: await enter(c.open(mine)) for c in config.channels}
         policies = {name_of(settings): settings.policy() for settings in config.channels}
         sources = [await enter(source.open(mine)) for source in config.sources]
@@ -269,6 +295,7 @@ async def open_pipeline(config: Config, *, loop_lag: Callable[[], float]) -> Asy
             holder=secrets.token_hex(8),
             defaults=[channel.name for channel in config.channels],
             keep=config.keep.retention(),
+            kindness=config.owner.kindness(),
             history=config.history.terms(),
             work=asyncio.to_thread,
             meters=meters,

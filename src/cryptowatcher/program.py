@@ -12,12 +12,15 @@ import structlog
 
 from cryptowatcher.domain.backfill import Terms
 from cryptowatcher.domain.deliveries import ChannelPolicy
+from cryptowatcher.domain.hours import zone_named
+from cryptowatcher.domain.quiet import Kindness
 from cryptowatcher.domain.retention import Retention
 from cryptowatcher.domain.status import Pulse
 from cryptowatcher.domain.watcher import CHECKPOINT_SCHEMA
 from cryptowatcher.errors import Unavailable
 from cryptowatcher.pipeline.backfill import Backfill
 from cryptowatcher.pipeline.beat import BEAT_EVERY, Beater
+from cryptowatcher.pipeline.chat import Chatter
 from cryptowatcher.pipeline.collect import Collector
 from cryptowatcher.pipeline.meters import Meters
 from cryptowatcher.pipeline.notify import Notifier
@@ -26,6 +29,7 @@ from cryptowatcher.pipeline.score import Scorer
 from cryptowatcher.pipeline.tidy import Tidier
 from cryptowatcher.pipeline.watch import Watch
 from cryptowatcher.ports import Channel, Clock, HistorySource, Journal, Source, Store, Traces
+from cryptowatcher.ports.chats import ChatLine
 from cryptowatcher.recall import Work, at_once
 from cryptowatcher.supervise import Jobs
 
@@ -54,6 +58,7 @@ class Pipeline:
         defaults: Sequence[str] | None = None,
         beat_every: float = BEAT_EVERY,
         keep: Retention = Retention(),  # noqa: B008  it is frozen
+        kindness: Kindness | None = None,
         meters: Meters | None = None,
         traces: Traces | None = None,
         history: Terms | None = None,
@@ -83,9 +88,16 @@ class Pipeline:
             holder=holder,
             defaults=self._defaults,
             policies=policies,
+            kindness=kindness,
             meters=self.meters,
             traces=traces,
         )
+        lines = [channel for channel in channels.values() if isinstance(channel, ChatLine) and channel.listens]
+        zone = zone_named((kindness or Kindness()).time_zone, where="owner.time_zone")
+        self._chatters = [
+            Chatter(line, store, journal, clock, random, engine=lambda: self._watch.engine, zone=zone)
+            for line in lines
+        ]
         self._watch = self._new_watch()
 
     def _new_watch(self) -> Watch:
@@ -124,7 +136,8 @@ class Pipeline:
         """
         keep = self._jobs.keep
         named = (source.name for source in self._sources)
-        self.meters.expect_jobs("beat", "tidy", "score", "watch", "notify", *named)
+        chats = {f"chat {chatter.name}": chatter.run for chatter in self._chatters}
+        self.meters.expect_jobs("beat", "tidy", "score", "watch", "notify", *chats, *named)
         try:
             async with asyncio.TaskGroup() as group:
                 start = group.create_task
@@ -135,10 +148,11 @@ class Pipeline:
                 score = start(keep("score", self._scorer.run))
                 watch = start(keep("watch", self._follow))
                 notify = start(keep("notify", self._notifier.run))
+                talks = [start(keep(job, run)) for job, run in chats.items()]
                 await stop.wait()
                 log.info("stopping")
                 stopping()
-                await _end(*collects, beat, tidy, score)
+                await _end(*collects, *talks, beat, tidy, score)
                 await self._drain()
                 await _end(watch)
                 try:

@@ -20,7 +20,7 @@ from cryptowatcher.testing.contracts.channel import (
     ChannelContract,
     Outside,
     sample_alert,
-    sample_delivery,
+    sample_message,
 )
 
 
@@ -69,7 +69,7 @@ def test_an_alert_is_one_line_with_time_value_and_reason() -> None:
     async def main() -> str:
         stream = io.StringIO()
         async with ConsoleConfig().open(DEPS, stream) as channel:
-            await channel.send(sample_delivery(sample_alert()), sample_alert())
+            await channel.send(sample_message(sample_alert()))
         return stream.getvalue()
 
     line = asyncio.run(main())
@@ -84,7 +84,7 @@ def test_a_pipe_that_nobody_reads_any_more_is_unavailable() -> None:
         stream = os.fdopen(writing, "w")
         async with ConsoleConfig().open(DEPS, stream) as channel:
             with pytest.raises(Unavailable) as caught:
-                await channel.send(sample_delivery(sample_alert()), sample_alert())
+                await channel.send(sample_message(sample_alert()))
         assert caught.value.reason == "closed"
         with pytest.raises(BrokenPipeError):
             stream.close()  # it still holds the line
@@ -95,7 +95,7 @@ def test_a_pipe_that_nobody_reads_any_more_is_unavailable() -> None:
 def test_a_reader_that_stops_reading_stops_nothing_but_its_own_lines() -> None:
     async def send(channel: Channel, number: int, name: str) -> str:
         alert = sample_alert(number, rule_name=name)
-        return await channel.send(sample_delivery(alert), alert)
+        return await channel.send(sample_message(alert))
 
     async def main() -> bytes:
         reading, writing = os.pipe()
@@ -144,7 +144,7 @@ def test_a_terminal_that_knows_only_ascii_gets_escapes_instead_of_a_crash() -> N
         stream = io.TextIOWrapper(raw, encoding="ascii")
         async with ConsoleConfig().open(DEPS, stream) as channel:
             alert = sample_alert(rule_name="ünï 🚀")
-            await channel.send(sample_delivery(alert), alert)
+            await channel.send(sample_message(alert))
         return raw.getvalue()
 
     assert b"(\\xfcn\\xef \\U0001f680)" in asyncio.run(main())

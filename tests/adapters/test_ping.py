@@ -14,16 +14,20 @@ import pytest
 
 from cryptowatcher.config.canary import Canary, life_begins
 from cryptowatcher.config.secrets import SecretReader
+from cryptowatcher.domain.addresses import Outbound
 from cryptowatcher.domain.alerts import Alert, alert_id
 from cryptowatcher.domain.canary import HIGH, LOW, NAME, RULE, SYSTEM_OWNER
 from cryptowatcher.domain.deliveries import Delivery, after_failure
+from cryptowatcher.domain.messages import write
 from cryptowatcher.domain.pairs import CANARY
 from cryptowatcher.domain.rules.model import Firing, rule_id
 from cryptowatcher.errors import ConfigError, Refused, Unavailable
 from cryptowatcher.ports import Channel, Cursor, Deps, Step, Tx
-from cryptowatcher.testing.contracts.channel import sample_delivery
+from cryptowatcher.testing.contracts.channel import sample_delivery, sample_message
 from tests.adapters.loopback import Behaviour, Loopback, answering, serving
 from tests.pipeline.inline import Hands, opened
+
+HERE = Outbound(allow=("127.0.0.0/8",))
 
 OPENED = 1_722_838_500_000
 MINUTE = 60_000
@@ -68,11 +72,11 @@ class End:
 
     async def go(self, alert: Alert, *, attempts: int = 0) -> str:
         delivery = msgspec.structs.replace(sample_delivery(alert, NAME), attempts=attempts)
-        return await self.channel.send(delivery, alert)
+        return await self.channel.send(write([(delivery, alert)], now=0))
 
 
 def deps(clock: Hands, folder: Path = Path(), environ: dict[str, str] | None = None) -> Deps:
-    return Deps(clock=clock, secret=SecretReader(folder, environ or {}), random=Random(1))
+    return Deps(clock=clock, secret=SecretReader(folder, environ or {}), random=Random(1), outbound=HERE)
 
 
 @asynccontextmanager
@@ -209,7 +213,7 @@ def test_an_outside_that_is_not_there_is_unavailable() -> None:
         async with opening as channel:
             alert = a_round(OPENED + 1)
             with pytest.raises(Unavailable) as failed:
-                await channel.send(sample_delivery(alert, NAME), alert)
+                await channel.send(sample_message(alert, NAME))
             assert failed.value.reason == "connect"
 
     asyncio.run(main())
@@ -296,7 +300,7 @@ def test_the_address_is_read_from_a_file_or_a_variable(tmp_path: Path) -> None:
                 opening = settings.open_channel(where, since=0, on_round_trip=lambda seconds, at: None)
                 async with opening as channel:
                     alert = a_round(OPENED + 1)
-                    await channel.send(sample_delivery(alert, NAME), alert)
+                    await channel.send(sample_message(alert, NAME))
             assert [request.target for request in outside.requests] == ["/from-file", "/from-variable"]
 
     asyncio.run(main())

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
@@ -14,8 +15,10 @@ from alembic.migration import MigrationContext
 from cryptowatcher.adapters.stores import migrations
 from cryptowatcher.adapters.stores.postgres import open_postgres_store
 from cryptowatcher.adapters.stores.tables import metadata
+from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.deliveries import Delivery
 from cryptowatcher.errors import ConfigError, Unavailable
-from cryptowatcher.ports import Cursor, Fenced, Step, Store
+from cryptowatcher.ports import Cursor, Fenced, Step, Store, Tx
 from cryptowatcher.testing.contracts.store import StoreContract
 from cryptowatcher.testing.contracts.store_case import sample_alert, sample_delivery
 
@@ -50,6 +53,34 @@ def test_all_steps_make_the_tables_too(new_postgres: Callable[[], str]) -> None:
     with engine.begin() as db:
         migrations.take_steps(db)
         assert compare_metadata(MigrationContext.configure(db), metadata) == []
+
+
+def test_two_processes_cut_no_bundle(new_postgres: Callable[[], str]) -> None:
+    async def work(store: Store, holder: str, found: dict[str, list[Delivery]]) -> None:
+        def claim(tx: Tx) -> list[tuple[Delivery, Alert]]:
+            tx.form_bundles("ops", now=100, least=5, late=0)
+            return tx.claim(now=100, holder=holder, lease=60_000, limit=7)
+
+        while ((await store.run(lambda tx: tx.next_due(only=("ops",)))) or 0) <= 100:  # then all are leased
+            for delivery, _ in await store.run(claim):
+                found.setdefault(f"{holder} {delivery.bundle}", []).append(delivery)
+
+    async def main(url: str) -> None:
+        async with open_postgres_store(url) as one, open_postgres_store(url) as two:
+            alerts = [sample_alert(number) for number in range(400)]
+            deliveries = [
+                msgspec.structs.replace(sample_delivery(alert), created_at=number // 20, due_at=number // 20)
+                for number, alert in enumerate(alerts)
+            ]
+            step = Step(cursor=Cursor("j", 1, 1), alerts=alerts, deliveries=deliveries)
+            await one.run(lambda tx: tx.commit_step(step, epoch=tx.new_epoch("watch"), before=None))
+            found: dict[str, list[Delivery]] = {}
+            await asyncio.gather(work(one, "one", found), work(two, "two", found))
+            assert [len(each) for each in found.values()] == [20] * 20
+            assert len({each.id for together in found.values() for each in together}) == 400
+            assert len({name.split()[1] for name in found}) == 20
+
+    asyncio.run(main(new_postgres()))
 
 
 def test_two_processes_never_claim_the_same_delivery(new_postgres: Callable[[], str]) -> None:

@@ -16,6 +16,7 @@ import pytest
 import structlog
 
 from cryptowatcher.adapters.channels.webhook import SETTINGS, WebhookConfig, encode, headers, signing_key
+from cryptowatcher.domain.addresses import Outbound
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.expiry import expiry_notice
 from cryptowatcher.domain.rules.model import Rule, RuleSpec
@@ -27,8 +28,11 @@ from cryptowatcher.testing.contracts.channel import (
     Outside,
     sample_alert,
     sample_delivery,
+    sample_message,
 )
 from tests.adapters.loopback import Behaviour, Loopback, Request, answering, serving
+
+HERE = Outbound(allow=("127.0.0.0/8",))
 
 KEY = bytes(range(32))
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
@@ -47,7 +51,7 @@ def secret_is(text: str | None) -> Deps:
     def secret(*, file: str | None, variable: str | None, where: str) -> str | None:
         return text
 
-    return Deps(clock=StoppedClock(), secret=secret, random=Random(1))
+    return Deps(clock=StoppedClock(), secret=secret, random=Random(1), outbound=HERE)
 
 
 def status(code: int, headers: Mapping[str, str] | None = None) -> Behaviour:
@@ -118,7 +122,7 @@ def one_send(
 
     async def main() -> tuple[str, list[Request]]:
         async with serving(answer) as receiver, opened(receiver, secret=secret, patience=patience) as channel:
-            return await channel.send(sample_delivery(alert), alert), receiver.requests
+            return await channel.send(sample_message(alert)), receiver.requests
 
     return asyncio.run(main())
 
@@ -177,7 +181,7 @@ def test_a_retry_has_the_same_id_and_body_and_its_own_time_and_signature() -> No
             for later in (0, 5_000):
                 deps = msgspec.structs.replace(secret_is(SECRET), clock=LaterClock(later))
                 async with WebhookConfig(name="ops", url=receiver.url).open(deps) as channel:
-                    await channel.send(sample_delivery(sample_alert()), sample_alert())
+                    await channel.send(sample_message(sample_alert()))
             return receiver.requests
 
     first, second = asyncio.run(main())
@@ -304,7 +308,7 @@ def test_neither_secret_nor_path_nor_query_stands_in_errors_receipts_or_logs(ans
             config = WebhookConfig(name="ops", url=url, secret_variable="HOOK", timeout="50ms")
             async with config.open(secret_is(SECRET)) as channel:
                 try:
-                    said = await channel.send(sample_delivery(sample_alert()), sample_alert())
+                    said = await channel.send(sample_message(sample_alert()))
                 except Error as error:
                     said = f"{error} {error!r} {error.__cause__} {error.__cause__!r}"
             return f"{said} {config!r} {channel!r}"
@@ -366,6 +370,6 @@ def test_the_policy_follows_the_settings() -> None:
 def test_the_end_of_a_rule_is_not_sent_as_an_alert() -> None:
     spec = RuleSpec(name="btc drops", pairs=("all",), when="price > 1", expires="2027-01-31")
     notice = expiry_notice(Rule(id="r1", owner="local", version=1, spec=spec), now=1_801_267_200_000)
-    body = msgspec.json.decode(encode(notice, now=notice.at))
+    body = msgspec.json.decode(encode(sample_message(notice)))
     assert (body["type"], body["timestamp"]) == ("expiry", "2027-01-30T00:00:00Z")
     assert (body["data"]["kind"], body["data"]["title"]) == ("expiring", 'Rule "btc drops" ends soon')

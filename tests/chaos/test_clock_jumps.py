@@ -19,6 +19,7 @@ import pytest
 
 from cryptowatcher.domain.alerts import Alert, is_condition
 from cryptowatcher.domain.deliveries import ChannelPolicy, Delivery
+from cryptowatcher.domain.messages import Message
 from cryptowatcher.domain.records import ClockStep, Record
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleSpec
 from cryptowatcher.domain.texts import observed_at
@@ -81,12 +82,14 @@ class Market:
             received_at=self._mine.now(),
         )
 
-    async def send(self, delivery: Delivery, alert: Alert) -> str:
+    async def send(self, message: Message) -> str:
         self.sends += 1
         if self.sends % 3 == 1:
             raise Unavailable("not now", reason="server_error")
-        if is_condition(alert.kind):  # while its clock is a year ahead everything is too old: that is told as well
-            self.arrived.append(alert.id)
+        if is_condition(
+            message.alert.kind
+        ):  # while its clock is a year ahead everything is too old: that is told as well
+            self.arrived.append(message.alert.id)
         return "ok"
 
 

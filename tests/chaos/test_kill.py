@@ -163,6 +163,8 @@ name = "ops"
 kind = "webhook"
 url = "http://127.0.0.1:{hook}/"
 secret_file = "hook.key"
+[outbound]
+allow = ["127.0.0.0/8"]
 [default_rules]
 enabled = false
 [[rules]]

@@ -22,9 +22,9 @@ import pytest
 from cryptowatcher.adapters.journals.sqlite import open_sqlite_journal
 from cryptowatcher.adapters.runner import Inline
 from cryptowatcher.adapters.stores.sqlite import open_sqlite_store
-from cryptowatcher.domain.alerts import Alert
-from cryptowatcher.domain.deliveries import ChannelPolicy, Delivery
+from cryptowatcher.domain.deliveries import ChannelPolicy
 from cryptowatcher.domain.intervals import MS
+from cryptowatcher.domain.messages import Message
 from cryptowatcher.domain.retention import Retention
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleSpec
 from cryptowatcher.ports import Clock, Observations, Pace, Tx
@@ -120,7 +120,7 @@ class Walk:
             received_at=now,
         )
 
-    async def send(self, delivery: Delivery, alert: Alert) -> str:
+    async def send(self, message: Message) -> str:
         return "ok"
 
 

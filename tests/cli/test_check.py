@@ -99,3 +99,21 @@ def test_a_rule_in_a_currency_that_no_source_asks_for_is_named(terminal: Termina
     terminal.write("cryptowatcher.toml", rule + '[[sources]]\nkind = "coingecko"\ncurrency = "eur"\n')
     assert "in usd" in terminal.run("check").stderr
     assert "in eur" not in terminal.run("check").stderr
+
+
+def test_a_channel_with_a_private_address_is_told_how_to_allow_it(terminal: Terminal) -> None:
+    channel = '[[channels]]\nkind = "webhook"\nname = "{}"\nurl = "http://{}:8080/T0K3N"\n'
+    text = (
+        channel.format("ops", "192.168.1.7")
+        + channel.format("here", "localhost")
+        + channel.format("far", "8.8.8.8")
+    )
+    terminal.write("cryptowatcher.toml", text)
+    told = terminal.run("check").stderr
+    assert "ops: 192.168.1.7 is a private address" in told
+    assert '[outbound] allow = ["192.168.1.7"]' in told
+    assert "here: localhost is a private address" in told
+    assert "far:" not in told
+    assert "T0K3N" not in told
+    terminal.write("cryptowatcher.toml", f'{text}[outbound]\nallow = ["192.168.1.0/24", "127.0.0.1"]\n')
+    assert "private address" not in terminal.run("check").stderr

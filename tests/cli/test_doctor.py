@@ -381,10 +381,11 @@ def with_fake(story: Callable[[FakeCoinGecko], list[Told]]) -> list[Told]:
     return asyncio.run(main())
 
 
-def online(terminal: Terminal, url: str, hook: str) -> None:
+def online(terminal: Terminal, url: str, hook: str, *, allow: str = "127.0.0.1") -> None:
     channel = f'[[channels]]\nkind = "webhook"\nname = "ops"\nurl = "{hook}"\n' if hook else ""
     source = f'[[sources]]\nkind = "coingecko"\nbase_url = "{url}"\ntop = 20\n'
-    terminal.write("cryptowatcher.toml", f"[web]\nport = 0\n{source}{channel}")
+    allowed = f'[outbound]\nallow = ["{allow}"]\n'
+    terminal.write("cryptowatcher.toml", f"[web]\nport = 0\n{source}{channel}{allowed}")
 
 
 def test_sources_and_channels_are_reached_and_nothing_is_sent(watched: Terminal) -> None:
@@ -403,6 +404,21 @@ def test_sources_and_channels_are_reached_and_nothing_is_sent(watched: Terminal)
         with hook.accept()[0] as connection:
             connection.settimeout(30)
             assert connection.recv(1) == b""
+
+
+def test_a_channel_with_a_private_address_is_named_and_not_connected_to(watched: Terminal) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hook:
+        hook.setblocking(False)
+
+        def story(fake: FakeCoinGecko) -> list[Told]:
+            online(watched, fake.url, f"http://localhost:{hook.getsockname()[1]}/", allow="10.0.0.1")
+            return findings(watched, code=1)
+
+        told = told_of(with_fake(story), "channels")
+        assert "private network" in told.said
+        assert "[outbound] allow" in told.todo
+        with pytest.raises(BlockingIOError):
+            hook.accept()
 
 
 def test_offline_asks_nobody(watched: Terminal) -> None:

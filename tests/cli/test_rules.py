@@ -175,6 +175,16 @@ def test_a_rule_with_an_end_is_renewed(terminal: Terminal) -> None:
     assert renewed.spec.expires in result.stderr
 
 
+def test_an_urgent_rule_says_so(terminal: Terminal) -> None:
+    assert terminal.run(*ADD, "--urgent").exit_code == 0
+    assert rules(terminal)[0].spec.urgent
+    said = terminal.run("rules", "check", "--when", "price > 1", "--pair", "bitcoin").stdout
+    assert "urgent" not in said
+    assert "urgent" in terminal.run("rules", "list").stdout
+    assert terminal.run(*ADD).exit_code == 0
+    assert not rules(terminal)[0].spec.urgent
+
+
 def test_a_rule_that_has_ended_says_so(terminal: Terminal) -> None:
     terminal.run(*ADD, "--expires", "2020-01-31")
     assert "ended 2020-01-31" in terminal.run("rules", "list").stdout

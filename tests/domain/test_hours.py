@@ -16,6 +16,7 @@ from cryptowatcher.domain.hours import (
     parse_expires,
     parse_hours,
     parse_moment,
+    parse_quiet,
     parse_until,
     renewed,
     show_moment,
@@ -102,6 +103,47 @@ def test_the_next_active_moment_is_the_first_minute_that_the_wall_calls_active(
         assert not any(wall_says(part, minute) for part in parts)
 
 
+@given(parts=st.lists(stretches(), min_size=1, max_size=3), at=moments)
+@example(parts=[("sun 22:00-02:30 Europe/Berlin", {"sun"}, "22:00", "02:30", BERLIN)], at=ms("2026-03-28T23:00Z"))
+@example(parts=[("sat 22:00-02:30 Europe/Berlin", {"sat"}, "22:00", "02:30", BERLIN)], at=ms("2026-03-28T23:00Z"))
+@example(parts=[("sat 22:00-02:30 Europe/Berlin", {"sat"}, "22:00", "02:30", BERLIN)], at=ms("2026-10-24T23:00Z"))
+@example(parts=[("sat 22:00-02:30 Europe/Berlin", {"sat"}, "22:00", "02:30", BERLIN)], at=ms("2026-10-25T01:10Z"))
+def test_the_next_inactive_moment_is_the_first_minute_that_no_wall_calls_active(
+    parts: list[tuple[str, set[str], str, str, str]], at: int
+) -> None:
+    found = parse_hours(" ; ".join(part[0] for part in parts)).next_inactive(at)
+    if found == at + 7 * 24 * HOUR:
+        assert all(any(wall_says(part, minute) for part in parts) for minute in range(at, found, 17 * MINUTE))
+        return
+    assert not any(wall_says(part, found) for part in parts)
+    first_minute = at - at % MINUTE + MINUTE
+    assert found == at or (found % MINUTE == 0 and any(wall_says(part, at) for part in parts))
+    for minute in range(first_minute, found, 17 * MINUTE):
+        assert any(wall_says(part, minute) for part in parts)
+    for minute in range(max(first_minute, found - 3 * HOUR), found, MINUTE):
+        assert any(wall_says(part, minute) for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("quiet", "at", "wanted"),
+    [
+        ("22:00-07:00", "2026-11-22T23:10Z", "2026-11-23T07:00Z"),
+        ("22:00-07:00", "2026-11-23T07:00Z", "2026-11-23T07:00Z"),
+        ("22:00-07:00 Europe/Berlin", "2026-06-19T23:10Z", "2026-06-20T05:00Z"),
+        ("22:00-07:00; sat,sun 07:00-10:00", "2026-11-20T23:00Z", "2026-11-21T10:00Z"),
+        # Put forward at 01:00 UTC: 02:30 is never shown, and what ends then ends where clocks jump beyond it.
+        ("22:00-02:30 Europe/Berlin", "2026-03-28T23:00Z", "2026-03-29T01:00Z"),
+        # Put back at 01:00 UTC: what is shown twice is quiet twice.
+        ("22:00-02:30 Europe/Berlin", "2026-10-24T23:00Z", "2026-10-25T00:30Z"),
+        ("22:00-02:30 Europe/Berlin", "2026-10-25T01:00Z", "2026-10-25T01:30Z"),
+        ("00:00-24:00", "2026-11-22T12:34Z", "2026-11-29T12:34Z"),
+        ("", "2026-11-22T12:34Z", "2026-11-29T12:34Z"),
+    ],
+)
+def test_quiet_hours_end_where_a_calendar_has_it(quiet: str, at: str, wanted: str) -> None:
+    assert show_moment(parse_hours(quiet).next_inactive(ms(at))) == wanted
+
+
 @pytest.mark.parametrize(
     ("active", "at", "wanted"),
     [
@@ -151,6 +193,17 @@ def test_wrong_active_hours_say_what_to_write(active: str, words: str) -> None:
         parse_hours(active)
     assert caught.value.where == "active"
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "quiet", ["00:00-24:00", "12:00-11:59; 11:00-13:00", "mon-fri 00:00-24:00; sat,sun 00:00-24:00"]
+)
+def test_quiet_hours_must_end(quiet: str) -> None:
+    with pytest.raises(ConfigError, match="never ends") as caught:
+        parse_quiet(quiet, where="owner.quiet")
+    assert caught.value.where == "owner.quiet"
+    assert parse_quiet("mon-fri 00:00-24:00 Europe/Berlin").active(ms("2026-11-23T12:00Z"))
+    assert parse_quiet("") == Hours()
 
 
 def test_active_hours_may_be_written_in_capitals_and_with_a_semicolon_at_the_end() -> None:

@@ -18,12 +18,13 @@ ABOVE = {
     "ports": {"errors", "plugins", "domain"},
     "recall": {"domain", "ports"},
     "previewing": {"domain", "ports"},
+    "trying": {"errors", "domain", "ports"},
     "pipeline": {"errors", "plugins", "logs", "domain", "ports", "recall"},
     "adapters": {"errors", "plugins", "logs", "domain", "ports"},
-    "web": {"errors", "plugins", "logs", "domain", "ports", "recall", "previewing", "listening"},
+    "web": {"errors", "plugins", "logs", "domain", "ports", "recall", "previewing", "trying", "listening"},
     "models": {"errors", "plugins", "logs", "domain", "ports"},
 }
-ABOVE["config"] = {*ABOVE, "adapters"} - {"pipeline", "recall", "previewing", "web", "models"}
+ABOVE["config"] = {*ABOVE, "adapters"} - {"pipeline", "recall", "previewing", "trying", "web", "models"}
 ABOVE["supervise"] = ABOVE["pipeline"]
 ABOVE["replay"] = {*ABOVE} - {"replay"}
 ABOVE["backup"] = {*ABOVE} - {"backup"}

@@ -18,6 +18,7 @@ from cryptowatcher.adapters.stores.sqlite import open_sqlite_store
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.deliveries import Delivery
 from cryptowatcher.domain.hours import parse_moment, renewed
+from cryptowatcher.domain.messages import Message
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, Rule, RuleSpec
 from cryptowatcher.errors import Unavailable
 from cryptowatcher.pipeline.courtesy import ENDINGS_AT_ONCE, ENDINGS_EVERY
@@ -84,9 +85,9 @@ class Reader(Recorder):
         super().__init__(accept)
         self.told: list[Alert] = []
 
-    async def send(self, delivery: Delivery, alert: Alert) -> str:
-        self.told.append(alert)
-        return await super().send(delivery, alert)
+    async def send(self, message: Message) -> str:
+        self.told.append(message.alert)
+        return await super().send(message)
 
     @property
     def kinds(self) -> list[str]:

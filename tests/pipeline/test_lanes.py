@@ -5,9 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from cryptowatcher.domain.alerts import Alert
-from cryptowatcher.domain.deliveries import ChannelPolicy, Delivery, RetryPolicy
-from cryptowatcher.pipeline.lanes import HAND, LONGEST_PAUSE, TRIP, Claimed, Lane
+from cryptowatcher.domain.deliveries import ChannelPolicy, RetryPolicy
+from cryptowatcher.domain.messages import Message
+from cryptowatcher.domain.rates import Rate
+from cryptowatcher.pipeline.lanes import HAND, LONGEST_PAUSE, LOOK_AHEAD, TRIP, Claimed, Lane
 from cryptowatcher.testing.contracts.channel import sample_alert, sample_delivery
 
 POLICY = ChannelPolicy(deadline=10.0, at_once=3)
@@ -16,7 +17,7 @@ POLICY = ChannelPolicy(deadline=10.0, at_once=3)
 class Nobody:
     name = "ops"
 
-    async def send(self, delivery: Delivery, alert: Alert) -> str:
+    async def send(self, message: Message) -> str:
         raise AssertionError("a lane sends nothing itself")
 
 
@@ -24,7 +25,7 @@ def a_lane(*, waiting: int = 0, sure_until: float = 100.0) -> Lane:
     lane = Lane(Nobody(), POLICY)
     for number in range(waiting):
         alert = msgspec.structs.replace(sample_alert(number), rule=f"r{number}")
-        lane.waiting.append(Claimed(sample_delivery(alert), alert, sure_until))
+        lane.waiting.append(Claimed(((sample_delivery(alert), alert),), sure_until))
     return lane
 
 
@@ -50,11 +51,29 @@ def test_no_more_is_sent_at_once_than_the_policy_allows() -> None:
     assert [claimed.alert.rule for claimed in taken(lane)] == ["r3"]
 
 
+def test_messages_are_taken_out_that_tell_of_nothing_else() -> None:
+    lane = Lane(Nobody(), POLICY)
+    alerts = [msgspec.structs.replace(sample_alert(number), rule=f"r{number}") for number in range(5)]
+    rows = [(sample_delivery(alert), alert) for alert in alerts]
+    lane.waiting = [Claimed((rows[0],), 100.0), Claimed(tuple(rows[1:3]), 100.0), Claimed(tuple(rows[3:]), 100.0)]
+    out = lane.take_out({delivery.id for delivery, _ in rows[:4]})
+    assert out == [delivery for delivery, _ in rows[:3]]
+    assert [claimed.rows for claimed in lane.waiting] == [tuple(rows[3:])]
+
+
+def test_a_bundle_in_hand_counts_with_all_that_is_in_it() -> None:
+    lane = Lane(Nobody(), POLICY)
+    alert = sample_alert(1)
+    lane.drained = False
+    lane.waiting = [Claimed(((sample_delivery(alert), alert),) * (HAND // 2 + 1), 100.0)]
+    assert (lane.room(0.0), lane.hungry) == (0, False)
+
+
 def test_one_rule_goes_out_side_by_side_for_different_pairs_only() -> None:
     lane = Lane(Nobody(), POLICY)
     for number, pair in enumerate(("a/usd", "a/usd", "b/usd")):
         alert = msgspec.structs.replace(sample_alert(number), rule="r", pair=pair)
-        lane.waiting.append(Claimed(sample_delivery(alert), alert, 100.0))
+        lane.waiting.append(Claimed(((sample_delivery(alert), alert),), 100.0))
     first = taken(lane)
     assert [claimed.alert.pair for claimed in first] == ["a/usd", "b/usd"]
     lane.ended(first[0])
@@ -141,3 +160,33 @@ def test_it_is_hungry_when_the_store_may_have_more_and_half_is_gone(
     lane = a_lane(waiting=waiting)
     lane.drained = drained
     assert lane.hungry == hungry
+
+
+def test_no_more_goes_out_than_the_rate() -> None:
+    lane = Lane(Nobody(), msgspec.structs.replace(POLICY, rate=Rate(2, 1_000)))
+    for number in range(5):
+        alert = msgspec.structs.replace(sample_alert(number), rule=f"r{number}")
+        lane.waiting.append(Claimed(((sample_delivery(alert), alert),), 100.0))
+    now = 10.0
+    assert len(taken(lane, now)) == 2
+    assert lane.opens_at(now) == pytest.approx(now + 0.5)
+    assert len(taken(lane, now + 0.51)) == 1
+
+
+def test_no_more_is_claimed_than_the_rate_lets_out_soon() -> None:
+    lane = Lane(Nobody(), msgspec.structs.replace(POLICY, rate=Rate(20, 60_000)))
+    assert lane.room(10.0) == 20 + LOOK_AHEAD * 20 // 60
+
+
+def test_a_message_of_several_goes_beside_none_of_their_rules() -> None:
+    lane = a_lane()
+    rows = [
+        (sample_delivery(alert), alert)
+        for alert in (msgspec.structs.replace(sample_alert(number), rule=f"r{number}") for number in range(3))
+    ]
+    lane.waiting = [Claimed((rows[0],), 100.0), Claimed(tuple(rows), 100.0), Claimed((rows[2],), 100.0)]
+    first = taken(lane)
+    assert [claimed.ids for claimed in first] == [[rows[0][0].id], [rows[2][0].id]]
+    for claimed in first:
+        lane.ended(claimed)
+    assert [len(claimed.rows) for claimed in taken(lane)] == [3]

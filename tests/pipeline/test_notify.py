@@ -15,8 +15,9 @@ import pytest
 
 from cryptowatcher.adapters.runner import Inline
 from cryptowatcher.adapters.stores.sqlite import open_sqlite_store
-from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.deliveries import FINAL, ChannelPolicy, Delivery, RetryPolicy, delivery_id
+from cryptowatcher.domain.messages import Message
+from cryptowatcher.domain.quiet import Kindness
 from cryptowatcher.domain.rules.model import LOCAL_OWNER
 from cryptowatcher.errors import Refused, Unavailable
 from cryptowatcher.pipeline.lanes import HAND, TRIP
@@ -53,8 +54,9 @@ class Recorder:
         self.most_at_once = 0
         self.overlapped = False
 
-    async def send(self, delivery: Delivery, alert: Alert) -> str:
-        assert delivery.alert == alert.id
+    async def send(self, message: Message) -> str:
+        delivery = message.delivery
+        assert delivery.alert == message.alert.id
         self.calls.append(Call(asyncio.get_running_loop().time(), delivery.id, delivery.rule))
         self.overlapped |= self.in_flight[delivery.rule] > 0
         self.in_flight[delivery.rule] += 1
@@ -146,6 +148,7 @@ class Outbox:
         seed: int = 1,
         meters: Meters | None = None,
         defaults: Sequence[str] | None = None,
+        kindness: Kindness | None = None,
     ) -> Notifier:
         return Notifier(
             self.store,
@@ -157,6 +160,7 @@ class Outbox:
             grace=grace,
             meters=meters,
             defaults=defaults,
+            kindness=kindness,
         )
 
 

@@ -22,9 +22,10 @@ from cryptowatcher.adapters.channels.ping import Ping, Rounds
 from cryptowatcher.adapters.http import Http
 from cryptowatcher.adapters.stores.sqlite import open_sqlite_store
 from cryptowatcher.config.canary import Canary, life_begins
-from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.addresses import Outbound
 from cryptowatcher.domain.canary import NAME, RULE, SYSTEM_OWNER
 from cryptowatcher.domain.deliveries import Delivery
+from cryptowatcher.domain.messages import Message
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleSpec
 from cryptowatcher.errors import Unavailable
 from cryptowatcher.ports import Deps, Store, Tx
@@ -36,6 +37,8 @@ from cryptowatcher.testing.virtual_time import VirtualClock
 from cryptowatcher.testing.wire import LocalServer, Reply, Request, wall_time
 from tests.pipeline.inline import Around, Reading, opened
 from tests.program.test_run import PATIENCE, Program, free_port, running
+
+HERE = Outbound(allow=("127.0.0.0/8",))
 
 MINUTE = 60_000
 HOUR = 60 * MINUTE
@@ -82,7 +85,7 @@ class World:
                 clock=self.clock,
                 on_round_trip=lambda seconds, at: self.rounds.append((seconds, at)),
             )
-            deps = Deps(clock=self.clock, secret=lambda **named: None, random=Random(1))
+            deps = Deps(clock=self.clock, secret=lambda **named: None, random=Random(1), outbound=HERE)
             reading = Reading(journal)
             pipeline = Pipeline(
                 store=store,
@@ -139,8 +142,8 @@ class Nobody:
 
     name = "people"
 
-    async def send(self, delivery: Delivery, alert: Alert) -> str:
-        raise AssertionError(f"told people {alert.id}")
+    async def send(self, message: Message) -> str:
+        raise AssertionError(f"told people {message.alert.id}")
 
 
 def _save_rules(tx: Tx, now: int) -> None:
@@ -322,6 +325,8 @@ port = {port}
 [canary]
 every = "1s"
 url_file = "ping.url"
+[outbound]
+allow = ["127.0.0.0/8"]
 [[sources]]
 kind = "coingecko"
 base_url = "{fake.url}"

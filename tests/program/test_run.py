@@ -78,6 +78,8 @@ name = "ops"
 kind = "webhook"
 url = "{hook.url}"
 secret_file = "hook.key"
+[outbound]
+allow = ["127.0.0.0/8"]
 [default_rules]
 enabled = false
 [[rules]]

@@ -18,9 +18,8 @@ from cryptowatcher.adapters.runner import Inline
 from cryptowatcher.adapters.sources.coingecko import CoinGeckoConfig
 from cryptowatcher.adapters.stores.sqlite import open_sqlite_store
 from cryptowatcher.app import sync_defaults
-from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.defaults import DEFAULT_RULES
-from cryptowatcher.domain.deliveries import Delivery
+from cryptowatcher.domain.messages import Message
 from cryptowatcher.domain.rules.model import LOCAL_OWNER
 from cryptowatcher.ports import Deps, Store
 from cryptowatcher.program import Pipeline
@@ -77,7 +76,7 @@ class Silent:
 
     name = "silent"
 
-    async def send(self, delivery: Delivery, alert: Alert) -> str:
+    async def send(self, message: Message) -> str:
         return "ok"
 
 

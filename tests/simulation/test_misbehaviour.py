@@ -16,7 +16,7 @@ from cryptowatcher.adapters.runner import Inline
 from cryptowatcher.adapters.sources.coingecko import CoinGeckoConfig
 from cryptowatcher.adapters.stores.sqlite import open_sqlite_store
 from cryptowatcher.domain.alerts import Alert
-from cryptowatcher.domain.deliveries import Delivery
+from cryptowatcher.domain.messages import Message
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleSpec
 from cryptowatcher.domain.status import Price, SourceStatus
 from cryptowatcher.ports import Clock, Deps, Source, Store
@@ -67,7 +67,7 @@ class Silent:
 
     name = "silent"
 
-    async def send(self, delivery: Delivery, alert: Alert) -> str:
+    async def send(self, message: Message) -> str:
         return "ok"
 
 

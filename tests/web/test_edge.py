@@ -33,6 +33,10 @@ ROUTES = {
     ("GET", "/api/v1/alerts"): ("/api/v1/alerts", 200),
     ("GET", "/api/v1/alerts/{alert:str}"): (f"/api/v1/alerts/{ALERT.id}", 200),
     ("GET", "/api/v1/deliveries"): ("/api/v1/deliveries", 200),
+    ("POST", "/api/v1/deliveries/{delivery:str}/retry"): ("/api/v1/deliveries/none/retry", 404),
+    ("GET", "/api/v1/channels"): ("/api/v1/channels", 200),
+    ("POST", "/api/v1/channels/{name:str}/test"): ("/api/v1/channels/nobody/test", 404),
+    ("POST", "/api/v1/channels/{name:str}/preview"): ("/api/v1/channels/ops/preview", 200),
     ("GET", "/api/v1/sources"): ("/api/v1/sources", 200),
     ("GET", "/api/v1/stream"): ("/api/v1/stream", 503),
     ("GET", "/api/v1/rules"): ("/api/v1/rules", 200),
@@ -94,8 +98,10 @@ def test_every_route_answers_as_the_table_says_with_safe_headers(tmp_path: Path)
                     "snooze": {"for": "1h"},
                     "preview": {"when": "price > 1", "pair": "bitcoin/usd"},
                     "mine": {"pairs": []},
+                    "/api/v1/channels/ops/preview": {},
                 }
-                body = bodies.get(path.rpartition("/")[2], rule()) if method in ("POST", "PUT") else None
+                said = bodies.get(path, bodies.get(path.rpartition("/")[2], rule()))
+                body = said if method in ("POST", "PUT") else None
                 answer = await client.request(method, path.replace("{id}", known), json=body)
                 assert answer.status_code == status, (method, route, answer.text)
                 safe(answer)

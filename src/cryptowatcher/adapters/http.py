@@ -6,6 +6,8 @@
 - Redirects are not followed: a 3xx is an answer like any other. Cookies are never kept.
 - Proxies come from the standard variables (HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY) and from nowhere
   else; this machine itself (localhost, 127.0.0.1, ::1) is always asked directly.
+- Where it is told to (`outbound`), it asks no private address: a name is looked up once, all its addresses are
+  judged, and the connection goes to the address that was judged, so that no second look-up can lead elsewhere.
 - No message names more of an address than its host: paths and queries can hold secrets.
 """
 
@@ -16,7 +18,7 @@ import re
 import socket
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -29,12 +31,16 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 
+from cryptowatcher.domain.addresses import Address, Outbound, may_use, parse_address
 from cryptowatcher.errors import ConfigError, Refused, Unavailable
+from cryptowatcher.ports import Resolve
 
 USER_AGENT: Final = f"cryptowatcher/{version('cryptowatcher')} (+https://github.com/cryptowatcher/cryptowatcher)"
 LONGEST_WAIT: Final = 3600.0
 """Seconds: what a Retry-After is cut to. Nobody means ten years."""
 
+_NOT_NOW: Final = {408: "timeout", 409: "conflict", 425: "too_early", 429: "rate_limited"}
+_NO: Final = {401: "unauthorized", 403: "unauthorized", 404: "not_found", 410: "gone"}
 _LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=15.0)
 _DIRECT = ("all://localhost", "all://127.0.0.1", "all://[::1]")
 _FAULTS = (
@@ -58,8 +64,13 @@ class Answer(msgspec.Struct, frozen=True):
 class Http:
     """Asks. Safe to share between tasks."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, outbound: Outbound | None = None, resolve: Resolve | None = None
+    ) -> None:
         self._client = client
+        self._outbound = outbound
+        self._resolve = resolve
+        self._host = ""
 
     async def request(
         self,
@@ -74,7 +85,8 @@ class Http:
         """One request and its whole answer within `deadline` seconds and `max_bytes` bytes of body.
 
         Raises Unavailable with reason `timeout`, `dns`, `connect`, `tls`, `proxy`, `cut`, `protocol`,
-        `bad_encoding`, `too_large` or `client_fault`; Refused with `bad_url` or `bad_request`.
+        `bad_encoding`, `too_large` or `client_fault`; Refused with `bad_url`, `bad_request` or
+        `forbidden_address`.
         """
         address = _address(url)
         try:
@@ -85,6 +97,9 @@ class Http:
             raise Refused(f"{address.host}: a header is not plain text", reason="bad_request") from error
         try:
             async with asyncio.timeout(deadline):
+                if self._outbound is not None:
+                    self._one_host(address.host)
+                    await pin(request, self._outbound, self._resolve)
                 response = await self._client.send(request, stream=True)
                 async with aclosing(response):
                     body = await _body(response, max_bytes)
@@ -94,10 +109,21 @@ class Http:
             raise translate(error, address.host) from error
         return Answer(response.status_code, dict(response.headers), body)
 
+    def _one_host(self, host: str) -> None:
+        """Connections are kept by address here: two names of one address would share a connection, and the second
+        one's certificate would never be looked at."""
+        self._host = self._host or host
+        if self._host != host:
+            raise RuntimeError("a client that judges addresses is for one host")
+
 
 @asynccontextmanager
-async def open_http(*, user_agent: str = USER_AGENT) -> AsyncIterator[Http]:
-    """A client for one part of the program. ConfigError when the proxy that the environment names is unusable."""
+async def open_http(
+    *, user_agent: str = USER_AGENT, outbound: Outbound | None = None, resolve: Resolve | None = None
+) -> AsyncIterator[Http]:
+    """A client for one part of the program. `outbound`: what it may reach; None: everything, for addresses that
+    only the operator names. `resolve`: who knows the addresses of names that are judged; None: this machine.
+    ConfigError when the proxy that the environment names is unusable."""
     nothing_kept = CookieJar(DefaultCookiePolicy(allowed_domains=()))
     try:
         client = httpx.AsyncClient(
@@ -113,7 +139,39 @@ async def open_http(*, user_agent: str = USER_AGENT) -> AsyncIterator[Http]:
         hint = "check HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY; proxies are http:// or https:// URLs"
         raise ConfigError("the proxy named by the environment cannot be used", hint=hint) from error
     async with client:
-        yield Http(client)
+        yield Http(client, outbound, resolve)
+
+
+async def pin(request: httpx.Request, outbound: Outbound, resolve: Resolve | None = None) -> None:
+    """Make a request go to an address that was judged. The host stays what it was for the other side: in its Host
+    header, and for TLS."""
+    url = request.url
+    # As it goes over the wire: in other letters it may be another name to whoever looks it up.
+    host = url.raw_host.decode("ascii")
+    if url.userinfo or not may_use((443 if url.scheme == "https" else 80) if url.port is None else url.port):
+        raise Refused(f"{host}: not an address that may be asked", reason="bad_url")
+    found = await look_up(host, outbound, resolve)
+    request.extensions = dict(request.extensions) | {"sni_hostname": host}
+    request.url = url.copy_with(host=str(found))
+
+
+async def look_up(host: str, outbound: Outbound, resolve: Resolve | None = None) -> Address:
+    """An address of a name (or the address that it is). Refused when one of its addresses may not be asked."""
+    try:
+        addresses = [parse_address(host)]
+    except ValueError:
+        addresses = [parse_address(each) for each in await (resolve or addresses_of)(host)]
+    if not addresses or not all(map(outbound.allows, addresses)):
+        # Which of them, and where it leads, is nothing to tell whoever typed the name.
+        raise Refused(f"{host}: leads into a private network", reason="forbidden_address")
+    return addresses[0]
+
+
+async def addresses_of(host: str) -> Sequence[str]:
+    """A ports.Resolve: what this machine knows. OSError when it knows none."""
+    # The port plays no part: only names are looked up.
+    found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return [str(each[4][0]) for each in found]
 
 
 @cache
@@ -237,6 +295,26 @@ def _causes(error: BaseException | None) -> list[BaseException]:
     parts = list(error.exceptions) if isinstance(error, BaseExceptionGroup) else []
     parts += [part for part in error.args if isinstance(part, BaseException)]
     return [error, *_causes(error.__cause__), *(cause for part in parts for cause in _causes(part))]
+
+
+def receipt(answer: Answer, *, now: int) -> str:
+    """What the answer to a message means: a receipt, Unavailable or Refused.
+
+    2xx                    accepted
+    3xx                    not now: redirects are not followed, the owner should correct the address
+    408 409 425 429 5xx    not now, and not before Retry-After
+    other 4xx              refused: the same request would be refused again
+    """
+    status = answer.status
+    words = f"HTTP {status}"
+    if 200 <= status < 300:
+        return words
+    if 400 <= status < 500 and status not in _NOT_NOW:
+        raise Refused(words, reason=_NO.get(status, "client_error"))
+    if 300 <= status < 400:
+        raise Unavailable(f"{words}: redirects are not followed", reason="redirect")
+    reason = _NOT_NOW.get(status, "server_error")
+    raise Unavailable(words, reason=reason, retry_after=retry_after(answer.headers, now))
 
 
 def retry_after(headers: Mapping[str, str], now_ms: int) -> float | None:

@@ -38,7 +38,9 @@ class Setting(msgspec.Struct, frozen=True):
 
 @app.command()
 def check(
-    online: Annotated[bool, typer.Option("--online", help="Also ask each source once.")] = False,
+    online: Annotated[
+        bool, typer.Option("--online", help="Also ask each source once, and look up where channels lead.")
+    ] = False,
     json: AsJson = False,
     config_file: ConfigFile = None,
     data_dir: DataDir = None,
@@ -64,7 +66,7 @@ def check(
         note(f"{found.config.file or 'the defaults'}: ok")
     if beside_port is not None:
         asyncio.run(_open_all(found.config, beside_port))
-    for warning in unasked(found.config):
+    for warning in (*unasked(found.config), *asyncio.run(forbidden(found.config, secrets, online=online))):
         note(f"warning: {warning}")
     if online and not asyncio.run(_ask_sources(found.config, secrets)):
         raise typer.Exit(1)
@@ -104,6 +106,17 @@ def unasked(config: Config) -> Iterator[str]:
                     f"rules[{number}].pairs: no source asks for prices in {currency}, so {rule.name!r} never fires"
                     f" for {pair} (asked for: {known})"
                 )
+
+
+async def forbidden(config: Config, secrets: SecretReader, *, online: bool) -> list[str]:
+    """The channels whose address is private and not listed. `online`: names are looked up."""
+    from cryptowatcher.config.reaching import is_forbidden, reached, what_to_do
+
+    return [
+        f"{each.name}: {each.host} is a private address, so nothing is sent there; {what_to_do(each.host)}"
+        for each in reached(config, secrets)
+        if await is_forbidden(each.host, config.outbound, ask=online)
+    ]
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:

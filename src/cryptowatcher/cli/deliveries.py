@@ -8,22 +8,28 @@ from typing import Annotated, Literal
 import typer
 from rich.text import Text
 
+from cryptowatcher.adapters.clock import SystemClock
 from cryptowatcher.cli.options import AsJson, ConfigFile, DataDir, new_app, settings
 from cryptowatcher.cli.output import as_json, moment, note, table
-from cryptowatcher.cli.storage import read
+from cryptowatcher.cli.storage import change, read
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.deliveries import Delivery
 from cryptowatcher.domain.rules.model import LOCAL_OWNER
+from cryptowatcher.errors import ConfigError
 from cryptowatcher.ports import Tx
 
 app = new_app()
 
 State = Literal["queued", "leased", "retrying", "sent", "given_up", "cancelled", "snoozed"]
+MOST = 100_000
+"""Deliveries that are queued once more by one command."""
+
 STYLES = {"sent": "green", "given_up": "red", "retrying": "yellow", "cancelled": "dim", "snoozed": "dim"}
 
 
-@app.command()
+@app.callback(invoke_without_command=True)
 def deliveries(
+    context: typer.Context,
     state: Annotated[State | None, typer.Option("--state", "-s", help="Only in this state.")] = None,
     alert: Annotated[str | None, typer.Option("--alert", "-a", metavar="ID", help="Only of this alert.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="The newest so many.")] = 50,
@@ -38,6 +44,8 @@ def deliveries(
 
     With --json one document: a list of deliveries, times in epoch milliseconds.
     """
+    if context.invoked_subcommand:
+        return
     config = settings(config_file, data_dir)
 
     def find(tx: Tx) -> tuple[list[Delivery], dict[str, Alert]]:
@@ -51,6 +59,29 @@ def deliveries(
         show(found, about)
     else:
         note("no deliveries")
+
+
+@app.command()
+def retry(
+    delivery: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="The deliveries' ids.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that were given up.")] = False,
+    config_file: ConfigFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Send once more what was given up: the running watcher does it, or the next one that starts.
+
+    Exit code 1 when nothing was queued.
+    """
+    if bool(delivery) == everything:
+        raise ConfigError(
+            "name deliveries, or all of them", where="ID", hint="`cryptowatcher deliveries retry --all`"
+        )
+    config, now = settings(config_file, data_dir), SystemClock().now()
+    wanted = None if everything else delivery
+    queued = change(config, lambda tx, _: tx.send_again(LOCAL_OWNER, ids=wanted, now=now, limit=MOST))
+    note(f"{queued:,} queued once more")
+    if not queued:
+        raise typer.Exit(1)
 
 
 def _alerts(tx: Tx, ids: set[str]) -> dict[str, Alert]:

@@ -19,6 +19,7 @@ Exit codes: 0 ok · 1 not ok: nothing found, not reachable · 2 the command line
 FAMILIES = {
     "rules": ("check", "list", "add", "remove", "pause", "resume", "why"),
     "lists": ("list", "set", "add", "remove", "delete"),
+    "channels": ("list", "preview", "test"),
 }
 
 

@@ -60,6 +60,9 @@ Active = Annotated[
     str, typer.Option("--active", metavar="HOURS", help='When it may send: "mon-fri 08:00-22:00 Europe/Berlin".')
 ]
 
+AlreadyTrue = Annotated[bool, typer.Option("--fire-if-already-true", help="Also if true at first sight.")]
+Urgent = Annotated[bool, typer.Option("--urgent", help="Told in quiet hours too, and never together with others.")]
+
 
 class Listed(Rule, frozen=True, kw_only=True):
     """A rule, and until when it is snoozed."""
@@ -110,12 +113,11 @@ def add(
     cooldown: Cooldown = "0s",
     repeat: Repeat = "every",
     advice: Annotated[Literal["info", "buy", "sell"], typer.Option("--advice")] = "info",
-    fire_if_already_true: Annotated[
-        bool, typer.Option("--fire-if-already-true", help="Also if true at first sight.")
-    ] = False,
+    fire_if_already_true: AlreadyTrue = False,
     paused: Annotated[bool, typer.Option("--paused", help="Add it, but do not judge it yet.")] = False,
     expires: Expires = "",
     active: Active = "",
+    urgent: Urgent = False,
     json: AsJson = False,
     config_file: ConfigFile = None,
     data_dir: DataDir = None,
@@ -139,6 +141,7 @@ def add(
         paused=paused,
         expires=expires,
         active=active,
+        urgent=urgent,
     )
     check(spec, config)
 
@@ -309,6 +312,7 @@ def details(rule: Rule, snoozed_until: int) -> str:
     words += ["once"] if spec.repeat == "once" else []
     words += [spec.advice] if spec.advice != "info" else []
     words += [f"active {spec.active}"] if spec.active else []
+    words += ["urgent"] if spec.urgent else []
     words += [f"{'ended' if expired(spec, now()) else 'ends'} {spec.expires}"] if spec.expires else []
     words += [f"snoozed until {moment(snoozed_until)}"] if snoozed_until > now() else []
     return ", ".join(words)

@@ -25,14 +25,16 @@ from cryptowatcher.config.decode import Place, check_keys, convert, tag_of
 from cryptowatcher.config.environment import apply_environment
 from cryptowatcher.config.history import History
 from cryptowatcher.config.keep import Keep
+from cryptowatcher.config.owner import Owner
 from cryptowatcher.config.secrets import SecretReader
+from cryptowatcher.domain.addresses import Outbound
 from cryptowatcher.domain.defaults import DEFAULT_RULES
-from cryptowatcher.domain.deliveries import ChannelPolicy
 from cryptowatcher.domain.rules.check import check_spec
 from cryptowatcher.domain.rules.model import RuleSpec
 from cryptowatcher.domain.rules.watchlists import check_list, members_of
 from cryptowatcher.errors import ConfigError
-from cryptowatcher.ports import Channel, Deps, Source
+from cryptowatcher.ports import Deps, Source
+from cryptowatcher.ports.channel_settings import ChannelSettings
 
 __all__ = [
     "DEFAULTS",
@@ -99,17 +101,6 @@ class SourceSettings(Protocol):
     def open(self, deps: Deps) -> AbstractAsyncContextManager[Source]: ...
 
 
-class ChannelSettings(Protocol):
-    """What the configuration of every channel can do, whatever its kind."""
-
-    @property
-    def name(self) -> str: ...
-
-    def policy(self) -> ChannelPolicy: ...
-
-    def open(self, deps: Deps) -> AbstractAsyncContextManager[Channel]: ...
-
-
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything that can be set, resolved and checked.
 
@@ -133,6 +124,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     history: History = History()
     canary: Canary = Canary()
     traces: TracesConfig = TracesConfig()
+    outbound: Outbound = Outbound()
+    owner: Owner = Owner()
 
     def secret_reader(self, environ: Mapping[str, str]) -> SecretReader:
         """Reads the secrets this configuration names; files are relative to the configuration's folder."""
@@ -206,6 +199,8 @@ def schema() -> dict[str, Any]:
         "history": History,
         "canary": Canary,
         "traces": TracesConfig,
+        "outbound": Outbound,
+        "owner": Owner,
     }
 
 

@@ -84,7 +84,7 @@ class Canary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         if url is None:
             yield Ping(None, rounds=rounds, clock=deps.clock, on_round_trip=on_round_trip)
             return
-        async with open_http() as http:
+        async with open_http(outbound=deps.outbound, resolve=deps.resolve) as http:
             yield Ping((http, url), rounds=rounds, clock=deps.clock, on_round_trip=on_round_trip)
 
     def _address(self, deps: Deps) -> str | None:

@@ -99,6 +99,8 @@ SECTIONS = {
     "history": "[history]",
     "canary": "[canary]",
     "traces": "[traces]",
+    "outbound": "[outbound]",
+    "owner": "[owner]",
 }
 
 
@@ -144,6 +146,15 @@ def structs_of(section: str) -> list[types.StructType]:
 def meanings(type_: type) -> dict[str, str]:
     """Field → what its docstring says about it. Lines that go on are indented further than the names."""
     found = {"name": "what it is called here; each name is given once"}
+    for each in reversed(type_.__mro__):
+        if issubclass(each, msgspec.Struct) and each is not msgspec.Struct:
+            found |= _said(each)
+    return found
+
+
+def _said(type_: type) -> dict[str, str]:
+    """Of its own fields."""
+    found: dict[str, str] = {}
     names: list[str] = []
     for line in inspect.cleandoc(type_.__doc__ or "").splitlines():
         if entry := _ENTRY.fullmatch(line):

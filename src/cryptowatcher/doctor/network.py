@@ -14,7 +14,9 @@ import msgspec
 
 from cryptowatcher.adapters.http import open_http
 from cryptowatcher.config import name_of
+from cryptowatcher.config.reaching import Reached, is_forbidden, reached, what_to_do
 from cryptowatcher.doctor.findings import Case, Finding, ok, warning, wrong
+from cryptowatcher.domain.addresses import Outbound
 from cryptowatcher.domain.status import SourceStatus
 from cryptowatcher.errors import Error, Unavailable
 from cryptowatcher.listening import asked_at, listen
@@ -145,26 +147,19 @@ async def _ask(case: Case, settings: object, name: str) -> Finding:
 
 def channels(case: Case) -> Iterator[Finding]:
     """Connected to and let go again: nothing is sent."""
-    for settings in case.config.channels:
-        url = getattr(settings, "url", None)
-        if url:
-            yield asyncio.run(_reach(name_of(settings), url))
-    canary = case.config.canary
-    if canary.enabled:
-        read = case.config.secret_reader(case.environ)
-        url = canary.url or read(file=canary.url_file, variable=canary.url_variable, where="canary")
-        if url:
-            yield asyncio.run(_reach("canary", url.strip()))
+    for each in reached(case.config, case.config.secret_reader(case.environ)):
+        yield asyncio.run(_reach(each, case.config.outbound))
 
 
-async def _reach(name: str, url: str) -> Finding:
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 443)
-    if parts.scheme in getproxies() and not proxy_bypass(host):
+async def _reach(channel: Reached, outbound: Outbound) -> Finding:
+    name, host, port = channel.name, channel.host, channel.port
+    if channel.scheme in getproxies() and not proxy_bypass(host):
         return ok(f"{name}: {host} is reached by a proxy, so it is not tried")
     try:
         async with asyncio.timeout(WITHIN):
+            if await is_forbidden(host, outbound, ask=True):
+                said = f"{name}: {host} is an address of a private network, so nothing is sent there"
+                return wrong(said, what_to_do(host))
             _, writer = await asyncio.open_connection(host, port)
     except (OSError, UnicodeError) as error:
         why = (

@@ -59,6 +59,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     late:       found while history was back-filled
     parts:      the comparisons of a composite rule, in order; empty for a rule of one
     suppressed: crossings that were held back since the alert before
+    urgent:     its rule's owner wants to hear of it at any time
     """
 
     id: str
@@ -84,6 +85,7 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     late: bool = False
     parts: tuple[Part, ...] = ()
     suppressed: int = 0
+    urgent: bool = False
 
 
 def is_condition(kind: AlertKind | NoticeKind) -> TypeGuard[AlertKind]:

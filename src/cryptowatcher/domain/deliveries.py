@@ -16,9 +16,12 @@ The alert itself stays in the list.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
+
+from cryptowatcher.domain.rates import Rate
 
 DeliveryState = Literal["queued", "leased", "retrying", "sent", "given_up", "cancelled", "snoozed"]
 FINAL: Final[frozenset[DeliveryState]] = frozenset({"sent", "given_up", "cancelled", "snoozed"})
@@ -28,6 +31,15 @@ DeliveryKind = Literal["alert", "expiry", "sight"]
 
 LONGEST_HELD: Final = 8 * 86_400_000
 """Age in ms from which one that was tried in vain is not held again: a week, and a day to try it."""
+
+BUNDLE_MOST: Final = 1_000
+"""Deliveries that go out in one message at most."""
+
+BY_HAND: Final = "sent again by hand"
+"""Why a delivery was `held` that had been given up."""
+
+UNKNOWN: Final = "nothing is known of the attempt before: whoever made it has ended"
+"""The last error of one whose lease ran out: it may have arrived."""
 
 _LONGEST_TEXT: Final = 500
 """Characters of a receipt or an error that are kept: other sides may answer with a whole page."""
@@ -44,6 +56,10 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     receipt:     what the other side answered when it accepted, or why nobody was asked
     kind:        what it tells of
     held_until:  it was held back until then, and its age counts from then on; 0: it was not. `held` says why
+    bundle:      the message that it goes out in together with others; empty: alone
+    fallback:    the channel that stands in, because this one does not take it; empty: none so far
+    fallback_of: the channel that this one stands in for
+    urgent:      it is not held for quiet hours, and goes out alone
     """
 
     id: str
@@ -63,11 +79,20 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     kind: DeliveryKind = "alert"
     held_until: int = 0
     held: str = ""
+    bundle: str = ""
+    fallback: str = ""
+    fallback_of: str = ""
+    urgent: bool = False
 
     @property
     def is_held(self) -> bool:
         """It waits for the end of `held_until`, and for nothing else."""
         return self.held_until > 0 and self.state in ("queued", "retrying") and self.due_at == self.held_until
+
+    @property
+    def may_have_arrived(self) -> bool:
+        """An attempt was made, or may have been: it is to come again under the same id."""
+        return self.attempts > 0 or self.last_error != ""
 
     @property
     def since(self) -> int:
@@ -100,11 +125,27 @@ class ChannelPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     deadline: seconds after which a send that has not ended counts as failed, whatever it is doing
     at_once:  how many sends may be in flight
+    rate:     how many may go out; None: any number
+    fallback: the channel that is told instead, after so many ms or failures; empty: none
+    digest_late: whether late ones go out together, in one message
+    quiet:    hours in which nothing goes out, as people write them, in the owner's time zone
+    bundle:   whether several may go out in one message
+    title:    the owner's template for the title of an alert's message, and `body` for its text; empty: the
+              default words
     """
 
     retry: RetryPolicy = RetryPolicy()
     deadline: float = 15.0
     at_once: int = 8
+    rate: Rate | None = None
+    fallback: str = ""
+    fallback_after: int = 10 * 60_000
+    fallback_failures: int = 3
+    digest_late: bool = False
+    quiet: str = ""
+    bundle: bool = False
+    title: str = ""
+    body: str = ""
 
 
 def delivery_id(alert: str, channel: str) -> str:
@@ -201,6 +242,66 @@ def wait_after(attempts: int, *, retry_after: float | None, jitter: float, polic
     own = policy.first + jitter * max(longest - policy.first, 0)
     asked = min((retry_after or 0.0) * 1000, policy.longest_retry_after)
     return max(round(own), round(asked), 1)
+
+
+def stand_ins(
+    deliveries: Sequence[Delivery], policy: ChannelPolicy, *, now: int, together: bool
+) -> dict[str, Delivery]:
+    """What another channel is to tell instead of these, with the full content, by their ids; nothing for those
+    that can wait. Whichever of the two is sent first is the only one: see `told_by`.
+
+    A bundle is passed on whole, and goes out in one message there too if that channel takes several `together`.
+    """
+    open_ = [
+        each for each in deliveries if not each.fallback and each.state not in ("sent", "snoozed", "cancelled")
+    ]
+    overdue = {each.bundle or each.id for each in open_ if _is_overdue(each, policy, now=now)}
+    passed_on = [each for each in open_ if (each.bundle or each.id) in overdue]
+    return {each.id: _stand_in(each, policy.fallback, now=now, together=together) for each in passed_on}
+
+
+def _is_overdue(delivery: Delivery, policy: ChannelPolicy, *, now: int) -> bool:
+    if not policy.fallback:
+        return False
+    patient = delivery.attempts < policy.fallback_failures and now - delivery.since < policy.fallback_after
+    return delivery.state == "given_up" or not patient
+
+
+def _stand_in(delivery: Delivery, channel: str, *, now: int, together: bool) -> Delivery:
+    return Delivery(
+        id=delivery_id(delivery.alert, channel),
+        alert=delivery.alert,
+        owner=delivery.owner,
+        rule=delivery.rule,
+        channel=channel,
+        created_at=now,
+        due_at=now,
+        kind=delivery.kind,
+        bundle=f"{delivery.bundle}~{channel}" if together and delivery.bundle else "",
+        fallback_of=delivery.channel,
+        urgent=delivery.urgent,
+    )
+
+
+def told_by(delivery: Delivery, channel: str, *, now: int) -> Delivery:
+    """Claimed, but its owner has been told of it through the other channel meanwhile."""
+    return cancel(delivery, f"told through {channel}", now=now)
+
+
+def again(delivery: Delivery, *, now: int) -> Delivery:
+    """One that was given up, once more from the beginning, because somebody asked for it: perhaps together with
+    others than before."""
+    return msgspec.structs.replace(
+        delivery,
+        state="queued",
+        attempts=0,
+        last_error="",
+        due_at=now,
+        held_until=now,
+        held=BY_HAND,
+        finished_at=0,
+        bundle="",
+    )
 
 
 def is_too_old(delivery: Delivery, *, now: int, policy: RetryPolicy) -> bool:

@@ -32,6 +32,7 @@ _DAY_MINUTES: Final = 1_440
 _MOST_SPANS: Final = 20
 _LONGEST: Final = 500
 """Characters: nobody means more, and a pattern takes long to find that out."""
+_WEEK: Final = 7 * 86_400_000
 _FAR: Final = 16
 """Days from yesterday on in which some span begins, even when clocks skip it one week."""
 
@@ -62,13 +63,14 @@ class Span(msgspec.Struct, frozen=True):
         return (today and minute >= self.begin) or (yesterday and minute < self.end)
 
     def turns(self, at: int) -> Iterator[int]:
-        """Every moment (epoch ms) in the next days at which it can begin to show a time inside, and some others:
-        where the span begins, both times when clocks show that twice, and where clocks are put forward or back."""
+        """Every moment (epoch ms) in the next days at which it can begin or cease to show a time inside, and some
+        others: where the span begins and ends, both times when clocks show that twice, and where clocks are put
+        forward or back."""
         first = datetime.fromtimestamp(at / 1000, self.zone).date() - timedelta(days=1)
-        begin = time(self.begin // 60, self.begin % 60)
+        walls = [time(minute // 60 % 24, minute % 60) for minute in (self.begin, self.end)]
         for number in range(_FAR):
             day = first + timedelta(days=number)
-            yield from {self._ms(day, begin, fold) for fold in (0, 1)}
+            yield from {self._ms(day, wall, fold) for wall in walls for fold in (0, 1)}
             midnight, next_midnight = (self._ms(each, time(), 0) for each in (day, day + timedelta(days=1)))
             if self._offset(midnight) != self._offset(next_midnight):
                 yield self._change(midnight, next_midnight)
@@ -97,6 +99,13 @@ class Hours(msgspec.Struct, frozen=True):
         """Whether a rule may speak at that time (epoch ms)."""
         return not self.spans or any(span.shows(at) for span in self.spans)
 
+    def next_inactive(self, at: int) -> int:
+        """The first moment from `at` on that lies outside, epoch ms; a week later where there is none."""
+        if not self.active(at):
+            return at
+        turns = (turn for span in self.spans for turn in span.turns(at))
+        return min((turn for turn in turns if turn > at and not self.active(turn)), default=at + _WEEK)
+
     def next_active(self, at: int) -> int:
         """The first moment from `at` on at which a rule may speak, epoch ms."""
         if self.active(at):
@@ -116,6 +125,14 @@ def parse_hours(text: str, *, where: str = "active") -> Hours:
     if len(parts) > _MOST_SPANS:
         raise ConfigError(f"at most {_MOST_SPANS} stretches of active hours", where=where)
     return Hours(tuple(_span(part, where) for part in parts))
+
+
+def parse_quiet(text: str, *, where: str = "quiet") -> Hours:
+    """Hours in which nothing is told, as people write them, "" is never. They must end: ConfigError."""
+    hours = parse_hours(text, where=where)
+    if hours.spans and hours.next_inactive(0) == _WEEK:
+        raise ConfigError(f"{text!r} never ends", where=where, hint="nothing but urgent alerts would ever be sent")
+    return hours
 
 
 def parse_expires(text: str, *, where: str = "expires") -> int | None:
@@ -185,7 +202,7 @@ def _span(text: str, where: str) -> Span:
     if begin == _DAY_MINUTES:
         raise ConfigError(f"{text!r} begins at 24:00", where=where, hint="write 00:00 and the day after")
     days = _days(match["days"], where) if match["days"] else frozenset(range(7))
-    return Span(days, begin, end, _zone(match["zone"] or "UTC", where))
+    return Span(days, begin, end, zone_named(match["zone"] or "UTC", where))
 
 
 def _minute(text: str, where: str) -> int:
@@ -212,7 +229,8 @@ def _day(name: str, where: str) -> int:
     return DAYS.index(name)
 
 
-def _zone(name: str, where: str) -> ZoneInfo:
+def zone_named(name: str, where: str) -> ZoneInfo:
+    """`Europe/Berlin`, `UTC`. ConfigError names one that was perhaps meant."""
     try:
         return ZoneInfo("UTC" if name.upper() == "UTC" else name)
     except (KeyError, ValueError, OSError):

@@ -1,10 +1,11 @@
-"""The default words of an alert. Plain functions: no template, nothing that a user typed is ever executed."""
+"""The default words of an alert. Plain functions: nothing that a user typed is ever executed. See templates.py for
+an owner's own words."""
 
 from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Final
 
 import msgspec
@@ -14,6 +15,9 @@ from cryptowatcher.domain.deliveries import RetryPolicy
 
 _PRICE_DIGITS: Final = 6
 _PERCENT_DIGITS: Final = 3
+_CHANGE = re.compile(
+    r"\s*(?P<abs>abs\s*\(\s*)?change\s*\([^()]*\)\s*(?(abs)\)\s*)(?:[<>]|crosses\b)", re.IGNORECASE
+)
 _PRICE_RULE = re.compile(r"price\s*(?:[<>]=?|crosses\s+(?:above|below))\s*[-+.\w]+", re.IGNORECASE)
 
 
@@ -27,35 +31,51 @@ class AlertText(msgspec.Struct, frozen=True):
         return f"{self.title} | {self.body.replace(chr(10), ' ')}"
 
 
-def alert_text(alert: Alert, *, now: int, late_after: int = RetryPolicy().late_after) -> AlertText:
+def alert_text(
+    alert: Alert, *, now: int, late_after: int = RetryPolicy().late_after, zone: tzinfo = UTC, link: str = ""
+) -> AlertText:
     """What a person should read when the alert is sent at `now` (epoch ms). It says that it is late when it
-    is older than `late_after` (ms)."""
+    is older than `late_after` (ms).
+
+    zone: of the clocks that its owner looks at
+    link: the page's public address; empty: none
+    """
     if alert.kind in SIGHTINGS:
         return _sight_text(alert, now, late_after)
     if not is_condition(alert.kind):
-        return _notice_text(alert)
+        return _notice_text(alert, zone)
     advice = "" if alert.advice == "info" else f"{alert.advice.capitalize()}: "
     suppressed = f" (+{alert.suppressed:,} suppressed)" if alert.suppressed else ""
-    title = f"{advice}{plain(alert.pair)} {_headline(alert)} ({plain(alert.rule_name)}){suppressed}"
-    body = (*_what(alert), *_why(alert), *_caveats(alert, now, late_after), _origin(alert))
+    title = f"{advice}{plain(alert.pair)} {headline(alert)} ({plain(alert.rule_name)}){suppressed}"
+    body = [*_what(alert), *_why(alert, zone), *caveats(alert, now, late_after), _origin(alert)]
+    body += [alert_link(link, alert)] if link else []
     return AlertText(title, "\n".join(body))
 
 
-def show_price(price: float) -> str:
-    """Six significant digits, and never fewer than stand before the point: `67,123.4`, `0.00123457`,
-    `2.02027e-10`, `1,234,568`."""
-    return _significant(price, _PRICE_DIGITS)
+def alert_link(page: str, alert: Alert) -> str:
+    """Where it can be looked at; empty where the page's address is not known."""
+    return f"{page}/#alert-{alert.id}" if page else ""
 
 
-def show_percent(fraction: float) -> str:
+def show_price(price: float, digits: int | None = None) -> str:
+    """Six significant digits unless others are asked for, and never fewer than stand before the point: `67,123.4`,
+    `0.00123457`, `2.02027e-10`, `1,234,568`."""
+    return _significant(price, digits or _PRICE_DIGITS)
+
+
+def show_percent(fraction: float, digits: int | None = None) -> str:
     """A change as a signed percentage with three significant digits: -0.05234 → `-5.23%`."""
-    text = _significant(fraction * 100, _PERCENT_DIGITS)
+    text = _significant(fraction * 100, digits or _PERCENT_DIGITS)
     return f"+{text}%" if fraction > 0 else f"{text}%"
 
 
-def show_time(ms: int) -> str:
-    """Epoch ms → `2024-08-05 06:15:00 UTC`."""
-    return datetime.fromtimestamp(ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+def show_time(ms: int, zone: tzinfo = UTC) -> str:
+    """Epoch ms → `2024-08-05 06:15:00 UTC`, `2024-08-05 08:15:00 CEST`."""
+    moment = datetime.fromtimestamp(ms / 1000, zone)
+    name = moment.tzname() or ""
+    # Places without a name of their own for their time have only how far it is away.
+    shown = f"UTC{name}" if name.startswith(("+", "-")) else name
+    return f"{moment:%Y-%m-%d %H:%M:%S} {shown}"
 
 
 def show_span(ms: int) -> tuple[int, str]:
@@ -74,9 +94,23 @@ def observed_at(alert: Alert) -> int:
     return alert.event_time + alert.gap_ms if alert.kind == "gap" else alert.event_time
 
 
-def show_value(condition: str, value: float) -> str:
+def show_value(condition: str, value: float, digits: int | None = None) -> str:
     """What a condition compares, in percent where its constant is written so."""
-    return show_percent(value) if "%" in condition else show_price(value)
+    return show_percent(value, digits) if "%" in condition else show_price(value, digits)
+
+
+def show_move(alert: Alert, digits: int | None = None) -> str:
+    """How far the price moved: what the rule's first change(…) measured, without a sign where the rule takes it
+    away; for a rule on the price since the observation before; `unknown` where there is neither."""
+    compared = [(part.text, part.value) for part in alert.parts] or [(alert.condition, alert.value)]
+    for text, value in compared:
+        measured = _CHANGE.match(plain(text))
+        if measured and value is not None:
+            shown = show_percent(value, digits)
+            return shown.lstrip("+") if measured["abs"] else shown
+    if _is_about_price(alert) and not alert.parts and alert.previous:
+        return show_percent(alert.value / alert.previous - 1, digits)
+    return "unknown"
 
 
 def plain(text: str) -> str:
@@ -103,7 +137,7 @@ def _value(alert: Alert, value: float) -> str:
     return f"{show_value(alert.condition, value)}{currency}"
 
 
-def _headline(alert: Alert) -> str:
+def headline(alert: Alert) -> str:
     """What says most in one number: what was compared, or the price where there were several comparisons."""
     return f"{show_price(alert.price)} {_currency(alert)}" if alert.parts else _value(alert, alert.value)
 
@@ -117,7 +151,7 @@ def _currency(alert: Alert) -> str:
 
 
 def _what(alert: Alert) -> list[str]:
-    lines = [f"{plain(alert.condition)}.", *map(_part, alert.parts)] if alert.parts else [_compared(alert)]
+    lines = explained(alert)
     if not _is_about_price(alert):
         lines.append(f"Price {show_price(alert.price)} {_currency(alert)}.")
     if alert.advice != "info":
@@ -126,6 +160,11 @@ def _what(alert: Alert) -> list[str]:
         crossings = _counted(alert.suppressed, "crossing")
         lines.append(f"It held back {crossings} since the alert before.")
     return lines
+
+
+def explained(alert: Alert) -> list[str]:
+    """What was compared with which value, a sentence each."""
+    return [f"{plain(alert.condition)}.", *map(_part, alert.parts)] if alert.parts else [_compared(alert)]
 
 
 def _compared(alert: Alert) -> str:
@@ -137,11 +176,11 @@ def _part(part: Part) -> str:
     return f"{plain(part.text)}: now {'unknown' if part.value is None else show_value(part.text, part.value)}."
 
 
-def _why(alert: Alert) -> list[str]:
-    lines = [f"Observed {show_time(observed_at(alert))} by {plain(alert.source)}."]
+def _why(alert: Alert, zone: tzinfo) -> list[str]:
+    lines = [f"Observed {show_time(observed_at(alert), zone)} by {plain(alert.source)}."]
     number, unit = show_span(alert.gap_ms)
     if alert.kind == "gap":
-        lines.append(f"Crossed some time in a {number}-{unit} gap that began {show_time(alert.event_time)}.")
+        lines.append(f"Crossed some time in a {number}-{unit} gap that began {show_time(alert.event_time, zone)}.")
     elif alert.gap_ms:
         lines.append(f"Before that the pair was not observed for {_counted(number, unit)}.")
     if alert.kind == "already":
@@ -149,7 +188,8 @@ def _why(alert: Alert) -> list[str]:
     return lines
 
 
-def _caveats(alert: Alert, now: int, late_after: int) -> list[str]:
+def caveats(alert: Alert, now: int, late_after: int) -> list[str]:
+    """That it comes late, a sentence each: found late, or sent late."""
     lines = ["Late: found while history was filled in."] if alert.late else []
     age = now - observed_at(alert)
     if age >= late_after:
@@ -163,11 +203,16 @@ def _counted(number: int, unit: str) -> str:
 
 def _origin(alert: Alert) -> str:
     # The short id lets a reader recognise a message that a crash made come twice.
-    return f'Rule "{plain(alert.rule_name)}", alert {alert.id.rpartition("-")[2][:8]}.'
+    return f'Rule "{plain(alert.rule_name)}", alert {short_id(alert)}.'
 
 
-def _notice_text(notice: Alert) -> AlertText:
-    ends = show_time(notice.event_time)
+def short_id(alert: Alert) -> str:
+    """Enough of its id to recognise it by."""
+    return alert.id.rpartition("-")[2][:8]
+
+
+def _notice_text(notice: Alert, zone: tzinfo) -> AlertText:
+    ends = show_time(notice.event_time, zone)
     name = plain(notice.rule_name)
     if notice.kind == "expired":
         title, what = f'Rule "{name}" has ended', f"It ended {ends} and does not fire any more."

@@ -9,9 +9,10 @@ from typing import Final
 import structlog
 
 from cryptowatcher.domain.alerts import Alert
-from cryptowatcher.domain.deliveries import Delivery
+from cryptowatcher.domain.canary import SYSTEM_OWNER
+from cryptowatcher.domain.deliveries import Delivery, delivery_id, told_by
 from cryptowatcher.domain.expiry import expiry_notice, next_notice, notice_deliveries
-from cryptowatcher.domain.quiet import kept_back
+from cryptowatcher.domain.quiet import Quiet, kept_back, still_together
 from cryptowatcher.ports import Tx
 
 ENDINGS_EVERY: Final = 60.0
@@ -23,23 +24,45 @@ log = structlog.get_logger()
 
 
 def keep_back(
-    tx: Tx, claimed: Sequence[tuple[Delivery, Alert]], *, in_hand: Collection[str], wall: int, now: int
+    tx: Tx, claimed: Sequence[tuple[Delivery, Alert]], *, hours: str, in_hand: Collection[str], wall: int, now: int
 ) -> list[tuple[Delivery, Alert]]:
     """Those that may go out; the others are held or silenced. See quiet.kept_back for the times.
 
+    hours:   in which the channel is quiet
     in_hand: ids whose send may be in flight: they are what becomes of it
     """
     quiet = tx.quiet({delivery.rule for delivery, _ in claimed})
+    nothing = Quiet()
     free, kept = [], []
     for delivery, alert in claimed:
-        theirs = None if delivery.id in in_hand else quiet.get(delivery.rule)
-        instead = theirs and kept_back(delivery, alert, theirs, wall=wall, now=now)
+        own = hours if delivery.owner != SYSTEM_OWNER else ""
+        theirs = quiet.get(delivery.rule, nothing if own else None)
+        if theirs is None or delivery.id in in_hand:
+            free.append((delivery, alert))
+            continue
+        instead = kept_back(delivery, alert, theirs, hours=own, wall=wall, now=now)
         if instead:
             kept.append(instead)
         else:
             free.append((delivery, alert))
-    tx.settle(kept)
+    tx.settle(still_together(kept, [delivery for delivery, _ in free]))
     return free
+
+
+def only_once(
+    tx: Tx, claimed: Sequence[tuple[Delivery, Alert]], *, in_hand: Collection[str], now: int
+) -> list[tuple[Delivery, Alert]]:
+    """Those of which the owner was not told through another channel meanwhile; the others are cancelled."""
+    others = {
+        (delivery.id, channel): delivery_id(delivery.alert, channel)
+        for delivery, _ in claimed
+        for channel in (delivery.fallback, delivery.fallback_of)
+        if channel and delivery.id not in in_hand
+    }
+    states = tx.states(set(others.values()))
+    told = {this: channel for (this, channel), other in others.items() if states.get(other) == "sent"}
+    tx.settle([told_by(each, told[each.id], now=now) for each, _ in claimed if each.id in told])
+    return [row for row in claimed if row[0].id not in told]
 
 
 def tell_of_endings(tx: Tx, channels: Sequence[str], *, wall: int, now: int) -> int:

@@ -7,9 +7,14 @@ What it promises:
 - A channel that hangs or fails holds up no other: each has its own lane, bounds and pauses.
 - To one channel, the deliveries of one rule for one pair go out one after another, by (due_at, id), which is
   that of the alerts. One that must be tried again does not hold up those behind it: they overtake.
+- When a channel does not take a delivery for long enough, the one that stands in gets it with the full content;
+  whichever of the two is sent first is the only one, unless both were in flight.
+- No channel gets more than its rate.
+- Alerts that go out in one message do so under one id, whatever happens between: which they are is written down
+  before. One receipt settles them all, and the channel that stands in gets them in one message too.
 - What its owner does not want to hear now is held until the rule's active hours, or marked as snoozed; what is in
   flight already goes on. That a rule ends is told in the same way as an alert.
-- At most HAND deliveries a channel are in memory, however many wait.
+- At most HAND deliveries a channel are in memory, and a bundle, however many wait.
 - Time never goes back here: the notifier's clock is the latest of the wall clock, the journal's time and
   its own past moved on by monotonic time. A clock that is set back delays nothing.
 
@@ -27,23 +32,25 @@ from typing import Final
 import structlog
 
 from cryptowatcher.domain.alerts import Alert
-from cryptowatcher.domain.canary import SYSTEM_OWNER
 from cryptowatcher.domain.deliveries import (
     ChannelPolicy,
     Delivery,
-    after_failure,
-    after_refusal,
-    after_success,
+    delivery_id,
     give_up,
     is_too_old,
     put_back,
+    told_by,
 )
 from cryptowatcher.domain.intervals import show_duration
-from cryptowatcher.errors import Refused, Unavailable
-from cryptowatcher.pipeline.courtesy import ENDINGS_AT_ONCE, ENDINGS_EVERY, keep_back, tell_of_endings
-from cryptowatcher.pipeline.lanes import Claimed, Lane
+from cryptowatcher.domain.messages import wording_of
+from cryptowatcher.domain.quiet import Kindness
+from cryptowatcher.errors import Unavailable
+from cryptowatcher.pipeline.attempts import Attempts
+from cryptowatcher.pipeline.courtesy import ENDINGS_AT_ONCE, ENDINGS_EVERY, keep_back, only_once, tell_of_endings
+from cryptowatcher.pipeline.lanes import Claimed, Lane, Row
 from cryptowatcher.pipeline.meters import REMOVED, Meters
-from cryptowatcher.ports import Answer, Channel, Clock, Store, Traces, Tx
+from cryptowatcher.pipeline.standing_in import STAND_INS_EVERY, let_others_stand_in, passed_on
+from cryptowatcher.ports import Channel, Clock, Store, Traces, Tx
 
 log = structlog.get_logger()
 
@@ -77,6 +84,8 @@ class _Round:
         self.orphans: _Rows = []
         self.endings = 0
         self.next_due: int | None = None
+        self.looked_upto: dict[str, tuple[int, str]] = {}
+        self.more_stand_ins = False
 
 
 class Notifier:
@@ -85,6 +94,7 @@ class Notifier:
     defaults: channels that are told of the end of a rule that names none; None: all
     policies: how each channel may be used; a channel that is not named there gets the defaults
     grace:    seconds that sends in flight get to end after `run` is cancelled
+    kindness: what its owner wants of all channels
     meters:   are told what becomes of each send, and so are `traces`
     """
 
@@ -101,11 +111,14 @@ class Notifier:
         grace: float = 10.0,
         meters: Meters | None = None,
         traces: Traces | None = None,
+        kindness: Kindness | None = None,
     ) -> None:
-        policies = policies or {}
         self._store = store
+        self._kindness = kindness or Kindness()
+        named = {name: (policies or {}).get(name, ChannelPolicy()) for name in channels}
         self._lanes = {
-            name: Lane(channel, policies.get(name, ChannelPolicy())) for name, channel in channels.items()
+            name: Lane(channels[name], policy, wording_of(policy, self._kindness))
+            for name, policy in named.items()
         }
         self._defaults = tuple(channels if defaults is None else defaults)
         self._meters = meters or Meters()
@@ -121,9 +134,13 @@ class Notifier:
         self._alarm: asyncio.TimerHandle | None = None
         self._sends: set[asyncio.Task[None]] = set()
         self._results: list[Delivery] = []
+        self._stand_ins: list[Delivery] = []
         self._in_hand: set[str] = set()
-        self._orphans_at = self._endings_at = clock.monotonic()
+        self._orphans_at = self._endings_at = self._stand_ins_at = clock.monotonic()
         self._stopping = False
+        self._attempts = Attempts(
+            clock=clock, now=self._now, random=random, meters=self._meters, traces=self._traces
+        )
 
     def wake(self) -> None:
         """There is something new in the outbox. From the loop's own thread."""
@@ -172,18 +189,20 @@ class Notifier:
             self._alarm = None
         began = self._clock.monotonic()
         for lane in self._lanes.values():
-            self._in_hand.difference_update(c.delivery.id for c in lane.drop_stale(began))
+            self._drop_stale(lane, began)
         rooms = {name: room for name, lane in self._lanes.items() if (room := lane.room(began))}
-        results = tuple(self._results)
+        results, stand_ins = tuple(self._results), tuple(self._stand_ins)
         in_hand = self._in_hand.difference(delivery.id for delivery in results)
         with_orphans, with_endings = began >= self._orphans_at, began >= self._endings_at
 
         def work(tx: Tx) -> _Round:
-            if results:
-                tx.settle(results)
+            tx.settle(results)
+            tx.queue(stand_ins)
             now = self._now(tx)
             told = tell_of_endings(tx, self._defaults, wall=self._clock.now(), now=now) if with_endings else 0
             done = self._claim(tx, rooms, in_hand, now)
+            if began >= self._stand_ins_at:
+                done.looked_upto, done.more_stand_ins = let_others_stand_in(tx, self._lanes, now=now)
             done.endings = told
             done.orphans = self._claim_orphans(tx, now) if with_orphans else []
             return done
@@ -192,13 +211,17 @@ class Notifier:
 
         # Only now: had the transaction failed, the results would still be here for the next attempt.
         del self._results[: len(results)]
+        del self._stand_ins[: len(stand_ins)]
         self._in_hand.difference_update(delivery.id for delivery in results)
         for name, lane in self._lanes.items():
             rows = done.claimed.get(name, [])
             lane.drained = name in rooms and name not in done.full
+            lane.looked_upto = done.looked_upto.get(name, lane.looked_upto)
             self._take(lane, rows, began)
         if with_orphans:
             self._bury(done.orphans, began)
+        if began >= self._stand_ins_at and not done.more_stand_ins:
+            self._stand_ins_at = began + STAND_INS_EVERY
         if with_endings and done.endings < ENDINGS_AT_ONCE:
             self._endings_at = began + ENDINGS_EVERY
         return done
@@ -210,9 +233,14 @@ class Notifier:
         for name, room in rooms.items():
             due = tx.next_due(only=(name,))
             if due is not None and due <= now:
-                lease = self._lease_ms(self._lanes[name])
+                policy, lease = self._lanes[name].policy, self._lease_ms(self._lanes[name])
+                if policy.bundle:
+                    late = now - policy.retry.late_after if policy.digest_late else 0
+                    tx.form_bundles(name, now=now, least=self._kindness.group_from, late=late)
                 claimed = tx.claim(now=now, holder=self._holder, lease=lease, limit=room, only=(name,))
-                rows = keep_back(tx, claimed, in_hand=in_hand, wall=wall, now=now)
+                rows = only_once(tx, claimed, in_hand=in_hand, now=now)
+                hours = policy.quiet or self._kindness.quiet
+                rows = keep_back(tx, rows, hours=hours, in_hand=in_hand, wall=wall, now=now)
                 done.claimed[name] = rows
                 if len(claimed) < room:
                     due = tx.next_due(only=(name,))
@@ -245,16 +273,23 @@ class Notifier:
         """Puts claimed rows into the lane. A lease counts from before the transaction, to be sure."""
         sure_until = began + self._lease_ms(lane) / 1000
         now = self._now()
-        for delivery, alert in rows:
+        messages: dict[str, list[Row]] = {}
+        too_old: dict[str, list[Delivery]] = {}
+        for delivery, alert in sorted(rows, key=lambda row: (row[0].due_at, row[0].id)):
+            message = delivery.bundle or delivery.id
             if delivery.id in self._in_hand:  # its lease ran out in our own hands: the first claim still counts
                 continue
             self._in_hand.add(delivery.id)
             if is_too_old(delivery, now=now, policy=lane.policy.retry):
                 age = show_duration(lane.policy.retry.give_up_after)
                 self._meters.given_up(lane.channel.name, "too_old")
-                self._record(give_up(delivery, f"not accepted within {age}: {delivery.last_error}", now=now))
+                words = f"not accepted within {age}: {delivery.last_error}"
+                too_old.setdefault(message, []).append(give_up(delivery, words, now=now))
             else:
-                lane.waiting.append(Claimed(delivery, alert, sure_until))
+                messages.setdefault(message, []).append((delivery, alert))
+        for results in too_old.values():
+            self._record_for(lane, results)
+        lane.waiting += [Claimed(tuple(together), sure_until) for together in messages.values()]
 
     def _bury(self, rows: _Rows, began: float) -> None:
         """Gives up deliveries whose channel is not configured (any more)."""
@@ -271,96 +306,49 @@ class Notifier:
 
     def _start_sends(self, lane: Lane, group: asyncio.TaskGroup) -> None:
         now = self._clock.monotonic()
-        self._in_hand.difference_update(c.delivery.id for c in lane.drop_stale(now))
+        self._drop_stale(lane, now)
         while not self._stopping and (claimed := lane.next(now)):
             task = group.create_task(self._send(lane, claimed, group))
             self._sends.add(task)
             task.add_done_callback(self._sends.discard)
 
+    def _drop_stale(self, lane: Lane, now: float) -> None:
+        for claimed in lane.drop_stale(now):
+            self._in_hand.difference_update(claimed.ids)
+
     async def _send(self, lane: Lane, claimed: Claimed, group: asyncio.TaskGroup) -> None:
-        began, at = self._clock.monotonic(), self._clock.now()
-        result, outcome = await self._attempt(lane, claimed)
-        self._count(claimed, result, outcome, self._clock.monotonic() - began)
-        self._trace(claimed, result, outcome, at)
+        results = await self._attempts.make(lane, claimed)
+        if self._clock.monotonic() < lane.resume_at:
+            self._put_back(lane)
         lane.ended(claimed)
-        self._record(result)
+        self._record_for(lane, results)
         self._start_sends(lane, group)
         if lane.hungry:
             self.wake()
 
-    def _count(self, claimed: Claimed, result: Delivery, outcome: str, seconds: float) -> None:
-        channel = result.channel
-        self._meters.attempted(channel, outcome, seconds)
-        if result.state == "given_up":
-            self._meters.given_up(channel, outcome)
-        waited = claimed.alert.late or result.held_until or result.kind != "alert"  # not for us
-        if result.state == "sent" and result.attempts == 1 and not waited:
-            self._meters.reached(channel, (result.finished_at - claimed.alert.at) / 1000)
+    def _record_for(self, lane: Lane, results: Sequence[Delivery]) -> None:
+        """Keeps what became of one message, and what the channel that stands in is to tell if this one has failed
+        for long enough."""
+        results, instead = passed_on(lane, self._lanes, results, now=self._now())
+        self._stand_ins += instead
+        for result in results:
+            self._record(result)
+        self._spare_others([result for result in results if result.state == "sent"])
 
-    def _trace(self, claimed: Claimed, result: Delivery, outcome: str, began: int) -> None:
-        if self._traces:
-            answer = Answer(claimed.alert.source, claimed.alert.received_at)
-            said: dict[str, str | int | float] = {
-                "channel": result.channel,
-                "delivery": result.id,
-                "attempt": result.attempts,
-            }
-            error = "" if outcome == "sent" else outcome
-            self._traces.span("deliver", answer, began, self._clock.now(), said, error=error)
-
-    async def _attempt(self, lane: Lane, claimed: Claimed) -> tuple[Delivery, str]:
-        """One call: what it makes of the delivery, and `sent` or the stable word for why not."""
-        deadline = asyncio.timeout(lane.policy.deadline)
-        try:
-            async with deadline:
-                receipt = await lane.channel.send(claimed.delivery, claimed.alert)
-        except Refused as error:
-            self._answered(lane, f"{error.reason}: {error}")
-            log.warning(
-                "delivery_refused", channel=lane.channel.name, delivery=claimed.delivery.id, why=str(error)
-            )
-            refused = after_refusal(claimed.delivery, f"{error.reason}: {error}", now=self._now())
-            return refused, error.reason
-        except Unavailable as error:
-            return self._failed(lane, claimed, error), error.reason
-        except TimeoutError:
-            if not deadline.expired():
-                raise  # the channel's own, which it should have translated
-            words = f"no answer within {lane.policy.deadline:g} s"
-            return self._failed(lane, claimed, Unavailable(words, reason="timeout")), "timeout"
-        self._answered(lane)
-        if claimed.delivery.owner != SYSTEM_OWNER:  # each minute the same
-            log.info(
-                "delivered", delivery=claimed.delivery.id, attempt=claimed.delivery.attempts + 1, receipt=receipt
-            )
-        return after_success(claimed.delivery, now=self._now(), receipt=receipt), "sent"
-
-    def _answered(self, lane: Lane, refused: str = "") -> None:
-        if lane.tripped:
-            log.info("channel_back", channel=lane.channel.name, failures=lane.failures)
-        if refused and not lane.refused:
-            log.warning("channel_refuses", channel=lane.channel.name, why=refused)
-        lane.answered(refused=bool(refused))
-
-    def _failed(self, lane: Lane, claimed: Claimed, error: Unavailable) -> Delivery:
-        was_tripped, now = lane.tripped, self._clock.monotonic()
-        lane.failed(now, retry_after=error.retry_after, jitter=self._random.random())
-        if lane.tripped and not was_tripped:
-            log.warning("channel_down", channel=lane.channel.name, reason=error.reason, why=str(error))
-        if now < lane.resume_at:
-            self._put_back(lane)
-        return after_failure(
-            claimed.delivery,
-            f"{error.reason}: {error}",
-            now=self._now(),
-            retry_after=error.retry_after,
-            jitter=self._random.random(),
-            policy=lane.policy.retry,
-        )
+    def _spare_others(self, told: Sequence[Delivery]) -> None:
+        """What is in hand already of the channels that they stand in for, or that stand in for them."""
+        others: dict[str, set[str]] = {}
+        for each in told:
+            for channel in {each.fallback, each.fallback_of} & self._lanes.keys():
+                others.setdefault(channel, set()).add(delivery_id(each.alert, channel))
+        for channel, ids in others.items():
+            for other in self._lanes[channel].take_out(ids):
+                self._record(told_by(other, told[0].channel, now=self._now()))
 
     def _put_back(self, lane: Lane) -> None:
         for claimed in lane.give_back():
-            self._record(put_back(claimed.delivery))
+            for delivery, _ in claimed.rows:
+                self._record(put_back(delivery))
 
     def _record(self, result: Delivery) -> None:
         """Keeps a result for the next transaction, and sees to it that this comes soon."""
@@ -374,7 +362,8 @@ class Notifier:
         """Until woken, or something is due, or a lane's pause is over; never longer than LONGEST_SLEEP."""
         now = self._clock.monotonic()
         ends = [now + LONGEST_SLEEP, self._orphans_at]
-        ends += [lane.resume_at for lane in self._lanes.values() if lane.resume_at > now]
+        busy = [lane for lane in self._lanes.values() if lane.waiting or not lane.drained]
+        ends += [opens for lane in busy if (opens := lane.opens_at(now)) > now]
         if next_due is not None:
             ends.append(now + (next_due - self._now()) / 1000)
         try:
@@ -392,7 +381,12 @@ class Notifier:
             await asyncio.wait(self._sends, timeout=self._grace)
         if self._alarm is not None:
             self._alarm.cancel()
-        results = tuple(self._results)
+        results, stand_ins = tuple(self._results), tuple(self._stand_ins)
+
+        def write_down(tx: Tx) -> None:
+            tx.settle(results)
+            tx.queue(stand_ins)
+
         if results:
             with suppress(Unavailable):  # then the leases run out, as after a crash
-                await self._store.run(lambda tx: tx.settle(results))
+                await self._store.run(write_down)

@@ -18,6 +18,7 @@ from cryptowatcher.domain.alerts import Alert, is_condition
 from cryptowatcher.domain.canary import SYSTEM_OWNER
 from cryptowatcher.domain.deliveries import Delivery, delivery_id
 from cryptowatcher.domain.records import Draft, Gap, Record, Ticks, Verdict
+from cryptowatcher.domain.rules.engine import Engine
 from cryptowatcher.domain.rules.model import RuleChange
 from cryptowatcher.domain.rules.tree import Expression
 from cryptowatcher.domain.watcher import Watcher
@@ -236,6 +237,7 @@ class Watch:
                 channel=channel,
                 created_at=alert.at,
                 due_at=alert.at,
+                urgent=alert.urgent,
                 kind="alert" if is_condition(alert.kind) else "sight",
             )
             for channel in self._channels_of(alert)
@@ -255,6 +257,11 @@ class Watch:
     def looks(self) -> list[tuple[Expression, list[str] | None]]:
         """The numbers that rules look at now, each with the pairs for which; None: rules on all."""
         return list(self._watcher.engine.looks())
+
+    @property
+    def engine(self) -> Engine:
+        """What the rules stand on, for questions between two steps."""
+        return self._watcher.engine
 
     @property
     def position(self) -> int:

@@ -22,7 +22,7 @@ from cryptowatcher.ports.store import (
     WatchTx,
 )
 from cryptowatcher.ports.traces import Answer, Traces
-from cryptowatcher.ports.world import Clock, Deps, Secret
+from cryptowatcher.ports.world import Clock, Deps, Resolve, Secret
 
 __all__ = [
     "Answer",
@@ -37,6 +37,7 @@ __all__ = [
     "OutboxTx",
     "Pace",
     "ReadTx",
+    "Resolve",
     "RulesTx",
     "ScoreTx",
     "Secret",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from cryptowatcher.domain.alerts import Alert
-from cryptowatcher.domain.deliveries import Delivery
+from cryptowatcher.domain.messages import Message
 
 
 class Channel(Protocol):
@@ -14,7 +13,7 @@ class Channel(Protocol):
     @property
     def name(self) -> str: ...
 
-    async def send(self, delivery: Delivery, alert: Alert) -> str:
+    async def send(self, message: Message) -> str:
         """Deliver; returns the receipt (what the other side said). Unavailable: try again, perhaps after
         `retry_after`. Refused: never. After any exception the message may or may not have arrived."""
         ...

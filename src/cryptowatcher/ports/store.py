@@ -24,6 +24,7 @@ from cryptowatcher.domain.rules.model import (
 )
 from cryptowatcher.domain.rules.watchlists import Watchlist
 from cryptowatcher.domain.status import Price, SourceStatus
+from cryptowatcher.ports.chats import ChatTx
 from cryptowatcher.ports.scores import ScoreTx
 
 T = TypeVar("T")
@@ -148,6 +149,35 @@ class OutboxTx(Protocol):
 
     def settle(self, deliveries: Sequence[Delivery]) -> None:
         """Replace rows that are still leased to the delivery's holder; others stay as they are."""
+        ...
+
+    def queue(self, deliveries: Sequence[Delivery]) -> None:
+        """Add them. What is there already stays as it is."""
+        ...
+
+    def form_bundles(self, channel: str, *, now: int, least: int, late: int) -> None:
+        """Note which deliveries that are due and were never tried go out in one message: those that were held,
+        those older than `late` (epoch ms; 0: none), and `least` or more of one position of the journal. Of one
+        owner, never urgent ones or notices, and no more than BUNDLE_MOST in one. What was noted stays so. Groups
+        of which none is among the first BUNDLE_MOST that are due may be left for later."""
+        ...
+
+    def overdue(self, channel: str, *, since: int, now: int, after: tuple[int, str], limit: int) -> list[Delivery]:
+        """Up to `limit` deliveries that are due and have waited for this channel since that time (epoch ms) or
+        longer, and have no stand-in, in (due_at, id) order, from `after` on; after these the rest of their
+        bundles."""
+        ...
+
+    def note_fallback(self, ids: Sequence[str], channel: str) -> None:
+        """Another channel stands in for these, if they are not finished."""
+        ...
+
+    def states(self, ids: Collection[str]) -> dict[str, DeliveryState]:
+        """Of those deliveries that are there."""
+        ...
+
+    def send_again(self, owner: str, *, ids: Collection[str] | None, now: int, limit: int) -> int:
+        """Queue deliveries that were given up once more, these or (None) the oldest `limit` of all; how many."""
         ...
 
     def next_due(self, only: Collection[str] | None = None, skip: Collection[str] = ()) -> int | None:
@@ -330,7 +360,7 @@ class ReadTx(Protocol):
     def alert_count(self) -> int: ...
 
 
-class Tx(WatchTx, OutboxTx, RulesTx, WatchlistTx, TidyTx, SourceTx, ReadTx, ScoreTx, Protocol):
+class Tx(WatchTx, OutboxTx, RulesTx, WatchlistTx, TidyTx, SourceTx, ReadTx, ScoreTx, ChatTx, Protocol):
     """Everything at once: what a store hands to the function it runs."""
 
 

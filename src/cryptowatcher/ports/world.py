@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Protocol
 
 import msgspec
+
+from cryptowatcher.domain.addresses import Outbound
 
 
 class Clock(Protocol):
@@ -30,10 +33,27 @@ class Secret(Protocol):
         ...
 
 
+Resolve = Callable[[str], Awaitable[Sequence[str]]]
+"""The addresses of a name, as text. OSError when it has none."""
+
+
+async def nobody(channel: str) -> Sequence[int]:
+    """No chat is linked to it."""
+    return ()
+
+
 class Deps(msgspec.Struct, frozen=True, kw_only=True):
-    """What an adapter's settings get to open it with."""
+    """What an adapter's settings get to open it with.
+
+    outbound: which addresses messages may be sent to
+    resolve:  who knows the addresses of names; None: this machine
+    linked:   the chats that are linked to a channel (its name) now
+    """
 
     clock: Clock
     secret: Secret
     random: Random
     data_dir: Path = Path("data")
+    outbound: Outbound = Outbound()
+    resolve: Resolve | None = None
+    linked: Callable[[str], Awaitable[Sequence[int]]] = nobody

@@ -21,6 +21,7 @@ from cryptowatcher.adapters.runner import Inline
 from cryptowatcher.adapters.stores.sqlite import open_sqlite_store
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.deliveries import ChannelPolicy, Delivery, RetryPolicy
+from cryptowatcher.domain.messages import Message
 from cryptowatcher.domain.records import Record
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleChange, RuleSpec, TakeUp
 from cryptowatcher.errors import Refused, Unavailable
@@ -321,7 +322,7 @@ class _Receiver:
         self._world = world
         self._clock = clock
 
-    async def send(self, delivery: Delivery, alert: Alert) -> str:
+    async def send(self, message: Message) -> str:
         random, chance = self._world.random, self._world.faults.channel
         await asyncio.sleep(random.uniform(0.01, 0.2))
         fault = random.random() < chance and self.name == "flaky"
@@ -330,7 +331,7 @@ class _Receiver:
             raise Unavailable("not now", reason="server_error")
         if fault and kind == "refuses":
             raise Refused("no", reason="forbidden")
-        self._world.received.append(Received(delivery.id, self.name, self._clock.now(), self._world.life))
+        self._world.received.append(Received(message.id, self.name, self._clock.now(), self._world.life))
         if fault and kind == "hangs":
             await asyncio.sleep(3600)
         if fault:

@@ -9,7 +9,19 @@ from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 
-from cryptowatcher.web import health, history, market, metrics, preview, rules, scores, stream, watchlists, why
+from cryptowatcher.web import (
+    channels,
+    health,
+    history,
+    market,
+    metrics,
+    preview,
+    rules,
+    scores,
+    stream,
+    watchlists,
+    why,
+)
 from cryptowatcher.web.deps import Limits, WebDeps
 from cryptowatcher.web.disk import DiskLook
 from cryptowatcher.web.edge import Edge
@@ -44,6 +56,10 @@ API = (
     history.alerts,
     history.one_alert,
     history.deliveries,
+    channels.channels,
+    channels.test_channel,
+    channels.preview_message,
+    channels.retry_delivery,
     history.sources,
     stream.stream,
 )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
+from cryptowatcher.domain.messages import Wording
 from cryptowatcher.domain.rules.model import LOCAL_OWNER
 from cryptowatcher.domain.status import Pulse
 from cryptowatcher.ports import Clock, Journal, Store
+from cryptowatcher.trying import Tried
 from cryptowatcher.web.live import Hub
 
 
@@ -45,6 +48,8 @@ class WebDeps(msgspec.Struct, frozen=True, kw_only=True):
     reads:    the same store opened read-only, so that asking never waits for a writer; None: ask `store`
     journal:  read only
     channels: names a rule may use
+    try_channel: sends a test message through one of them, now
+    wordings: how the messages of each are written
     data_dir: where the files are, for what /metrics tells of them; None: nothing
     store_file: the store's file, in data_dir unless absolute; None where it is no file
     pulse:    the newest pulse of the pipeline; None before there is one, and where nobody sends any
@@ -61,6 +66,8 @@ class WebDeps(msgspec.Struct, frozen=True, kw_only=True):
     reads: Store | None = None
     owner: str = LOCAL_OWNER
     channels: tuple[str, ...] = ()
+    try_channel: Callable[[str], Awaitable[Tried]] | None = None
+    wordings: Mapping[str, Wording] = MappingProxyType({})
     hosts: tuple[str, ...] = ()
     limits: Limits = Limits()
     data_dir: Path | None = None

@@ -84,6 +84,7 @@ live.addEventListener("alerts", event => {
   const list = document.getElementById("alerts");
   for (const alert of JSON.parse(event.data).alerts.reverse()) {
     const item = document.createElement("li");
+    item.id = `alert-${alert.id}`;
     item.textContent = `${time(alert.event_time_ms)} ${alert.pair}: ${alert.rule_name} (${alert.condition}), ` +
       `price ${shown(alert.price)}`;
     list.prepend(item);
@@ -163,8 +164,8 @@ def _price_row(price: Price, now: int) -> str:
 
 def _alert_item(alert: Alert) -> str:
     return (
-        f"<li>{_clock(alert.event_time)} {escape(alert.pair)}: {escape(alert.rule_name)} "
-        f"({escape(alert.condition)}), price {show_price(alert.price)}</li>"
+        f'<li id="alert-{escape(alert.id)}">{_clock(alert.event_time)} {escape(alert.pair)}: '
+        f"{escape(alert.rule_name)} ({escape(alert.condition)}), price {show_price(alert.price)}</li>"
     )
 
 

@@ -10,31 +10,30 @@ from contextlib import asynccontextmanager, suppress
 from queue import SimpleQueue
 from typing import Final, TextIO
 
-import msgspec
-
-from cryptowatcher.domain.alerts import Alert
-from cryptowatcher.domain.deliveries import ChannelPolicy, Delivery
-from cryptowatcher.domain.texts import alert_text, show_time
+from cryptowatcher.domain.messages import Message
+from cryptowatcher.domain.texts import show_time
 from cryptowatcher.errors import Unavailable
-from cryptowatcher.ports import Channel, Clock, Deps
+from cryptowatcher.ports import Channel, Deps
+from cryptowatcher.ports.channel_settings import ChannelSettings
 
 RECEIPT: Final = "printed"
 
 
-class ConsoleConfig(msgspec.Struct, frozen=True, kw_only=True, tag="console", tag_field="kind", forbid_unknown_fields=True):  # fmt: skip  # noqa: E501
+class ConsoleConfig(ChannelSettings, frozen=True, kw_only=True, tag="console", tag_field="kind"):
     """Prints each alert as one line."""
 
     name: str = "console"
+    timeout: str = "5s"
+    bundle: bool = False
 
-    def policy(self) -> ChannelPolicy:
-        return ChannelPolicy(deadline=5.0, at_once=1)
+    AT_ONCE = 1
 
     @asynccontextmanager
     async def open(self, deps: Deps, stream: TextIO | None = None) -> AsyncIterator[Channel]:
         """`stream`: where to print, standard output when None. It is not closed."""
         printer = Printer(sys.stdout if stream is None else stream)
         try:
-            yield Console(self.name, printer, deps.clock)
+            yield Console(self.name, printer)
         finally:
             printer.stop()
 
@@ -88,20 +87,18 @@ def _answer(done: asyncio.Future[None], error: Exception | None) -> None:
 class Console:
     """One line an alert. No promise beyond: the line was handed to the operating system."""
 
-    def __init__(self, name: str, printer: Printer, clock: Clock) -> None:
+    def __init__(self, name: str, printer: Printer) -> None:
         self._name = name
         self._printer = printer
-        self._clock = clock
 
     @property
     def name(self) -> str:
         return self._name
 
-    async def send(self, delivery: Delivery, alert: Alert) -> str:
+    async def send(self, message: Message) -> str:
         """Unavailable when the output is closed: it may be opened again after a restart."""
-        now = self._clock.now()
         try:
-            await self._printer.print(f"{show_time(now)}  {alert_text(alert, now=now).one_line()}")
+            await self._printer.print(f"{show_time(message.at, message.zone)}  {message.text.one_line()}")
         except (OSError, ValueError) as error:
             raise Unavailable("the output is closed", reason="closed") from error
         return RECEIPT

@@ -21,9 +21,9 @@ import msgspec
 import structlog
 
 from cryptowatcher.adapters.http import Answer, Http, can_be_asked, retry_after
-from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.canary import NAME
-from cryptowatcher.domain.deliveries import ChannelPolicy, Delivery, RetryPolicy
+from cryptowatcher.domain.deliveries import ChannelPolicy, RetryPolicy
+from cryptowatcher.domain.messages import Message
 from cryptowatcher.errors import ConfigError, Refused, Unavailable
 from cryptowatcher.ports import Clock
 
@@ -72,10 +72,10 @@ class Ping:
         self._on_round_trip = on_round_trip
         self._reached: bool | None = None
 
-    async def send(self, delivery: Delivery, alert: Alert) -> str:
-        now = self._clock.now()
+    async def send(self, message: Message) -> str:
+        now, alert = self._clock.now(), message.alert
         self._check_age(alert.received_at, now)
-        if not delivery.attempts:
+        if not message.delivery.attempts:
             self._on_round_trip(max(now - alert.received_at, 0) / 1000, now)
         if self._outside is None:
             return WENT_ROUND

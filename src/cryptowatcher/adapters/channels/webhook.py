@@ -23,75 +23,53 @@ import base64
 import binascii
 import hashlib
 import hmac
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
 import structlog
 
-from cryptowatcher.adapters.http import Answer, Http, can_be_asked, open_http, retry_after
-from cryptowatcher.domain.alerts import SIGHTINGS, Alert, is_condition
-from cryptowatcher.domain.deliveries import ChannelPolicy, Delivery, RetryPolicy
-from cryptowatcher.domain.intervals import parse_duration
-from cryptowatcher.domain.texts import alert_text, observed_at
-from cryptowatcher.errors import ConfigError, Refused, Unavailable
+from cryptowatcher.adapters.http import Http, can_be_asked, open_http, receipt
+from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.messages import Message
+from cryptowatcher.domain.texts import observed_at
+from cryptowatcher.errors import ConfigError
 from cryptowatcher.ports import Channel, Clock, Deps
+from cryptowatcher.ports.channel_settings import ChannelSettings
 
 log = structlog.get_logger()
 
-_NOT_NOW: Final = {408: "timeout", 409: "conflict", 425: "too_early", 429: "rate_limited"}
-_NO: Final = {401: "unauthorized", 403: "unauthorized", 404: "not_found", 410: "gone"}
 _MOST_ANSWER: Final = 1_000_000
 """Bytes of an answer that are read. Nothing is done with them, but an answer cut short is no answer."""
 _PREFIX: Final = "whsec_"
 _ENCODER: Final = msgspec.json.Encoder()
 
 
-class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, tag="webhook", tag_field="kind", forbid_unknown_fields=True):  # fmt: skip  # noqa: E501
+class WebhookConfig(ChannelSettings, frozen=True, kw_only=True, tag="webhook", tag_field="kind"):
     """Sends each alert as an HTTP request.
 
-    name:          letters, digits, `-` and `_`: it is part of the id in the headers
     url:           where to, http or https
     secret_file, secret_variable: where the signing secret is (one of them, or none: unsigned)
-    timeout:       for one attempt, answer included
-    give_up_after: age at which an alert is not tried any more
+    bundle:        whether several alerts may come in one request: never, a program wants each
     """
 
-    name: str
     url: str
     secret_file: str | None = None
     secret_variable: str | None = None
-    timeout: str = "10s"
-    give_up_after: str = "24h"
+    bundle: Literal[False] = False
 
     def __post_init__(self) -> None:
+        ChannelSettings.__post_init__(self)
         where = f"channels.{self.name}"
-        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.name):
-            raise ConfigError("not a name for a webhook", where=where, hint="use letters, digits, - and _")
         check_url(self.url, where=f"{where}.url")
         if self.secret_file and self.secret_variable:
             raise ConfigError("name a secret_file or a secret_variable, not both", where=where)
-        for field in ("timeout", "give_up_after"):
-            if parse_duration(getattr(self, field), where=f"{where}.{field}") <= 0:
-                raise ConfigError("must be longer than nothing", where=f"{where}.{field}")
 
     def __repr__(self) -> str:
         return f"WebhookConfig(name={self.name!r}, host={urlsplit(self.url).hostname!r})"
-
-    @property
-    def seconds(self) -> float:
-        """The time-out of one attempt."""
-        return parse_duration(self.timeout) / 1000
-
-    def policy(self) -> ChannelPolicy:
-        # The request has its own deadline; the one around it only catches what that does not.
-        return ChannelPolicy(
-            retry=RetryPolicy(give_up_after=parse_duration(self.give_up_after)), deadline=self.seconds + 5
-        )
 
     @asynccontextmanager
     async def open(self, deps: Deps) -> AsyncIterator[Channel]:
@@ -101,7 +79,7 @@ class WebhookConfig(msgspec.Struct, frozen=True, kw_only=True, tag="webhook", ta
         if text is None:
             log.warning("webhook_unsigned", channel=self.name, hint="name a secret_file or a secret_variable")
         key = None if text is None else signing_key(text, where=where)
-        async with open_http() as http:
+        async with open_http(outbound=deps.outbound, resolve=deps.resolve) as http:
             yield Webhook(self, key=key, http=http, clock=deps.clock)
 
 
@@ -134,13 +112,13 @@ class Webhook:
     def name(self) -> str:
         return self._config.name
 
-    async def send(self, delivery: Delivery, alert: Alert) -> str:
+    async def send(self, message: Message) -> str:
         now = self._clock.now()
-        body = encode(alert, now=now)
+        body = encode(message)
         answer = await self._http.request(
             "POST",
             self._config.url,
-            headers=headers(delivery.id, now // 1000, body, self._key),
+            headers=headers(message.id, now // 1000, body, self._key),
             content=body,
             deadline=self._config.seconds,
             max_bytes=_MOST_ANSWER,
@@ -148,13 +126,12 @@ class Webhook:
         return receipt(answer, now=self._clock.now())
 
 
-def encode(alert: Alert, *, now: int) -> bytes:
+def encode(message: Message) -> bytes:
     """The body. The same alert gives the same bytes, until it is late and says so."""
-    words = alert_text(alert, now=now)
+    alert, words = message.alert, message.text
     data = AlertData(**msgspec.structs.asdict(alert), title=words.title, text=words.body)
-    kind = "alert" if is_condition(alert.kind) else "sight" if alert.kind in SIGHTINGS else "expiry"
     timestamp = datetime.fromtimestamp(observed_at(alert) / 1000, UTC)
-    return _ENCODER.encode(Payload(type=kind, timestamp=timestamp, data=data))
+    return _ENCODER.encode(Payload(type=message.kind, timestamp=timestamp, data=data))
 
 
 def headers(message: str, seconds: int, body: bytes, key: bytes | None) -> dict[str, str]:
@@ -164,20 +141,6 @@ def headers(message: str, seconds: int, body: bytes, key: bytes | None) -> dict[
         return plain
     digest = hmac.new(key, f"{message}.{seconds}.".encode() + body, hashlib.sha256).digest()
     return plain | {"webhook-signature": f"v1,{base64.b64encode(digest).decode()}"}
-
-
-def receipt(answer: Answer, *, now: int) -> str:
-    """What the answer means: a receipt, Unavailable or Refused. See the table at the top."""
-    status = answer.status
-    words = f"HTTP {status}"
-    if 200 <= status < 300:
-        return words
-    if 400 <= status < 500 and status not in _NOT_NOW:
-        raise Refused(words, reason=_NO.get(status, "client_error"))
-    if 300 <= status < 400:
-        raise Unavailable(f"{words}: redirects are not followed", reason="redirect")
-    reason = _NOT_NOW.get(status, "server_error")
-    raise Unavailable(words, reason=reason, retry_after=retry_after(answer.headers, now))
 
 
 def signing_key(text: str, *, where: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from cryptowatcher.adapters.stores.rows import Concern, alert_of, alert_row, tuples
 from cryptowatcher.adapters.stores.rules import rule_of
 from cryptowatcher.adapters.stores.tables import (
+    BUNDLED,
     HAS_NOTICE,
     LEASED,
     UNFINISHED,
@@ -18,11 +20,12 @@ from cryptowatcher.adapters.stores.tables import (
     deliveries,
     insert_rows,
     or_keep,
+    or_replace,
     rules,
     snoozes,
 )
 from cryptowatcher.domain.alerts import Alert
-from cryptowatcher.domain.deliveries import Delivery
+from cryptowatcher.domain.deliveries import BUNDLE_MOST, UNKNOWN, Delivery, DeliveryState, again
 from cryptowatcher.domain.quiet import Quiet
 from cryptowatcher.domain.rules.model import Rule
 
@@ -47,7 +50,7 @@ class Outbox(Concern):
     ) -> list[tuple[Delivery, Alert]]:
         channels = self._channels(only, skip)
         while True:
-            due = self._due(channels, now, limit)
+            due = self._with_bundles(self._due(channels, now, limit), now)
             stopped = [row for row in due if row.stopped]
             if not stopped:
                 return self._lease(due, holder=holder, until=now + lease)
@@ -63,6 +66,57 @@ class Outbox(Concern):
             rows.append(new | {"this": delivery.id, "by": delivery.holder})
         if rows:
             self._db.execute(update, rows)
+
+    def queue(self, deliveries_: Sequence[Delivery]) -> None:
+        insert_rows(self._db, deliveries, tuples(deliveries_), or_keep)
+
+    def form_bundles(self, channel: str, *, now: int, least: int, late: int) -> None:
+        here = {"channel": channel, "now": now}
+        head = [row for row in self._db.execute(_HEAD, here) if row.loose]
+        if any(row.held_until for row in head):
+            for group in self._db.execute(_RELEASED, here).all():
+                self._bundle(here, 2, _D.owner == group.owner, _D.held_until > 0)
+        if any(row.created_at <= late for row in head):
+            for group in self._db.execute(_LATE, here | {"late": late}).all():
+                self._bundle(here, 2, _D.owner == group.owner, _D.created_at <= late)
+        times = sorted({row.due_at for row in head})
+        for group in self._db.execute(_AT_ONCE, here | {"least": least, "times": times}).all() if times else ():
+            moment = (_D.created_at == group.created_at, _D.due_at == group.due_at)
+            self._bundle(here, least, _D.owner == group.owner, _D.held_until == 0, *moment)
+
+    def _bundle(self, here: dict[str, Any], least: int, *same: sa.ColumnElement[bool]) -> None:
+        """All of these that no other transaction is about to name, as few messages as may be."""
+        asked = sa.select(_D.id).where(*_LOOSE, *same).order_by(_D.due_at, _D.id)
+        mine = [row.id for row in self._db.execute(asked.with_for_update(skip_locked=True), here)]
+        for first in range(0, len(mine), BUNDLE_MOST):
+            part = mine[first : first + BUNDLE_MOST]
+            if len(part) >= least:
+                self._update(part, {"bundle": f"{part[0]}+{len(part)}"})
+
+    def overdue(self, channel: str, *, since: int, now: int, after: tuple[int, str], limit: int) -> list[Delivery]:
+        values = {"channel": channel, "since": since, "now": now, "at": after[0], "id": after[1], "most": limit}
+        found = [_delivery(row) for row in self._db.execute(_OVERDUE, values)]
+        there = {each.id for each in found}
+        bundles = {each.bundle for each in found if each.bundle}
+        rest = self._db.execute(_REST, {"bundles": sorted(bundles)}) if bundles else ()
+        return found + [_delivery(row) for row in rest if row.id not in there]
+
+    def note_fallback(self, ids: Sequence[str], channel: str) -> None:
+        if ids:
+            update = sa.update(deliveries).where(_D.id == sa.bindparam("this"), UNFINISHED)
+            self._db.execute(update.values(fallback=channel), [{"this": each} for each in ids])
+
+    def states(self, ids: Collection[str]) -> dict[str, DeliveryState]:
+        found = self._db.execute(_STATES, {"ids": sorted(ids)}) if ids else ()
+        return {row.id: row.state for row in found}
+
+    def send_again(self, owner: str, *, ids: Collection[str] | None, now: int, limit: int) -> int:
+        asked = sa.select(deliveries).where(_D.owner == owner, _D.state == "given_up")
+        if ids is not None:
+            asked = asked.where(_D.id.in_(sorted(ids)))
+        rows = [_delivery(row) for row in self._db.execute(asked.order_by(_D.id).limit(limit))]
+        insert_rows(self._db, deliveries, tuples(again(each, now=now) for each in rows), or_replace)
+        return len(rows)
 
     def next_due(self, only: Collection[str] | None = None, skip: Collection[str] = ()) -> int | None:
         times = []
@@ -108,13 +162,28 @@ class Outbox(Concern):
         rows.sort(key=lambda row: (row.due_at, row.id))
         return rows[:limit]
 
+    def _with_bundles(self, due: list[sa.Row[Any]], now: int) -> list[sa.Row[Any]]:
+        """A bundle goes out whole, however little was asked for; one that another transaction holds a part of
+        not now."""
+        bundles = {"bundles": sorted({row.bundle for row in due if row.bundle})}
+        if not bundles["bundles"]:
+            return due
+        whole = {row.id: row for row in (*due, *self._db.execute(_SIBLINGS, bundles | {"now": now}))}
+        there = Counter(row.bundle for row in whole.values())
+        cut = {row.bundle for row in self._db.execute(_SIZES, bundles) if row.size != there[row.bundle]}
+        rows = [row for row in whole.values() if row.bundle not in cut]
+        return sorted(rows, key=lambda row: (row.due_at, row.id))
+
     def _lease(self, due: list[sa.Row[Any]], *, holder: str, until: int) -> list[tuple[Delivery, Alert]]:
         new = {"state": "leased", "holder": holder, "leased_until": until}
+        # Whoever held these has ended, and may have made an attempt before.
+        unknown = {row.id: {"last_error": UNKNOWN} for row in due if row.state == "leased" and not row.last_error}
         self._update([row.id for row in due], new)
+        self._update(list(unknown), {"last_error": UNKNOWN})
         claimed = []
         for row in due:
             values = dict(zip(Delivery.__struct_fields__, row[:_COLUMNS], strict=True))
-            claimed.append((Delivery(**values | new), alert_of(row[_COLUMNS:-1])))
+            claimed.append((Delivery(**values | new | unknown.get(row.id, {})), alert_of(row[_COLUMNS:-1])))
         return claimed
 
     def _cancel(self, ids: list[str], now: int) -> None:
@@ -124,6 +193,10 @@ class Outbox(Concern):
         if ids:
             update = sa.update(deliveries).where(_D.id == sa.bindparam("this")).values(new)
             self._db.execute(update, [{"this": each} for each in ids])
+
+
+def _delivery(row: sa.Row[Any]) -> Delivery:
+    return Delivery(**dict(zip(Delivery.__struct_fields__, row, strict=True)))
 
 
 def _storable(value: Any) -> Any:
@@ -140,6 +213,55 @@ _WAITING = (
     .order_by(_D.due_at, _D.id)
     .limit(1)
 )
+# Due, surely never tried, and not spoken for.
+_LOOSE = (
+    UNFINISHED,
+    _D.channel == sa.bindparam("channel"),
+    _D.due_at <= sa.bindparam("now"),
+    _D.state == "queued",
+    _D.attempts == 0,
+    _D.last_error == "",
+    _D.bundle == "",
+    _D.kind == "alert",
+    sa.not_(_D.urgent),
+)
+# What the next claims take. Only of these it is asked whether they have others to go with: a long queue of single
+# ones would otherwise be counted through for each claim.
+_HEAD = (
+    sa.select(_D.due_at, _D.created_at, _D.held_until, sa.and_(*_LOOSE).label("loose"))
+    .where(UNFINISHED, _D.channel == sa.bindparam("channel"), _D.due_at <= sa.bindparam("now"))
+    .order_by(_D.due_at, _D.id)
+    .limit(BUNDLE_MOST)
+)
+_RELEASED = sa.select(_D.owner).where(*_LOOSE, _D.held_until > 0).group_by(_D.owner).having(sa.func.count() > 1)
+_AT_ONCE = (
+    sa.select(_D.owner, _D.created_at, _D.due_at)
+    .where(*_LOOSE, _D.held_until == 0, _D.due_at.in_(sa.bindparam("times", expanding=True)))
+    .group_by(_D.owner, _D.created_at, _D.due_at)
+    .having(sa.func.count() >= sa.bindparam("least"))
+)
+_LATE = (
+    sa.select(_D.owner)
+    .where(*_LOOSE, _D.created_at <= sa.bindparam("late"))
+    .group_by(_D.owner)
+    .having(sa.func.count() > 1)
+)
+_OVERDUE = (
+    sa.select(deliveries)
+    .where(
+        UNFINISHED,
+        _D.channel == sa.bindparam("channel"),
+        _D.due_at <= sa.bindparam("now"),
+        sa.tuple_(_D.due_at, _D.id) > sa.tuple_(sa.bindparam("at"), sa.bindparam("id")),
+        _D.created_at <= sa.bindparam("since"),
+        _D.held_until <= sa.bindparam("since"),
+        _D.fallback == "",
+        _D.state != "leased",
+    )
+    .order_by(_D.due_at, _D.id)
+    .limit(sa.bindparam("most"))
+)
+_STATES = sa.select(_D.id, _D.state).where(_D.id.in_(sa.bindparam("ids", expanding=True)))
 _LEASE_ENDS = sa.select(sa.func.min(_D.leased_until)).where(LEASED, _D.channel == sa.bindparam("channel"))
 _QUIET = (
     sa.select(rules.c.id, rules.c.spec, sa.func.coalesce(snoozes.c.until, 0).label("until"))
@@ -161,6 +283,17 @@ _DUE = (
     # PostgreSQL: rows that another claim holds are passed over. SQLite has one writer and no such clause.
     .with_for_update(of=deliveries, skip_locked=True)
 )
+
+_OF_BUNDLES = (UNFINISHED, BUNDLED, _D.bundle.in_(sa.bindparam("bundles", expanding=True)))
+_SIBLINGS = (
+    sa.select(deliveries, alerts, _STOPPED.label("stopped"))
+    .join(alerts, alerts.c.id == _D.alert)
+    .outerjoin(rules, rules.c.id == _D.rule)
+    .where(*_OF_BUNDLES, (_D.state != "leased") | (_D.leased_until <= sa.bindparam("now")))
+    .with_for_update(of=deliveries, skip_locked=True)
+)
+_SIZES = sa.select(_D.bundle, sa.func.count().label("size")).where(*_OF_BUNDLES).group_by(_D.bundle)
+_REST = sa.select(deliveries).where(*_OF_BUNDLES, _D.fallback == "", _D.state != "leased")
 
 assert tuple(_D.keys()) == Delivery.__struct_fields__, "rows are read by position"
 assert tuple(alerts.c.keys()) == Alert.__struct_fields__, "rows are read by position"

@@ -66,6 +66,7 @@ alerts = _table(
     _col("late", sa.Boolean),
     _col("parts", default="'[]'"),
     _col("suppressed", sa.Integer, default="0"),
+    _col("urgent", sa.Boolean, default="false"),
 )
 
 # Few alerts are signals, and scoring looks for them among all.
@@ -92,6 +93,10 @@ deliveries = _table(
     _col("kind", default="'alert'"),
     _col("held_until", Ms, default="0"),
     _col("held", default="''"),
+    _col("bundle", default="''"),
+    _col("fallback", default="''"),
+    _col("fallback_of", default="''"),
+    _col("urgent", sa.Boolean, default="false"),
 )
 
 # Literals, not parameters: a partial index serves only queries that state its condition word for word.
@@ -115,6 +120,11 @@ sa.Index(
     sqlite_where=LEASED,
     postgresql_where=LEASED,
 )
+
+# Few deliveries go out together with others.
+BUNDLED = deliveries.c.bundle != sa.literal_column("''")
+
+sa.Index("deliveries_bundle", deliveries.c.bundle, sqlite_where=BUNDLED, postgresql_where=BUNDLED)
 
 lifecycle = _table(
     "lifecycle", _key("rule"), _col("version", sa.Integer), _key("pair"), _col("state"), _col("since", Ms)
@@ -203,6 +213,16 @@ HAS_NOTICE = rules.c.notice_at > sa.literal_column("0")
 sa.Index("rules_notice", rules.c.notice_at, sqlite_where=HAS_NOTICE, postgresql_where=HAS_NOTICE)
 
 snoozes = _table("snoozes", _key("rule"), _col("owner"), _col("until", Ms))
+
+# Chats whose word counts as their owner's, codes (hashed) by which one is linked, how far each account was heard.
+chat_links = _table("chat_links", _key("channel"), _key("chat", Ms), _col("owner"), _col("linked_at", Ms))
+
+chat_codes = _table("chat_codes", _key("digest"), _col("channel"), _col("owner"), _col("expires_at", Ms))
+
+chat_marks = _table("chat_marks", _key("line"), _col("upto", Ms), _col("at", Ms))
+
+# Alerts that their owner has seen. Few are: no column of `alerts`.
+acks = _table("acks", _key("alert"), _col("owner"), _col("at", Ms))
 
 watchlists = _table("watchlists", _key("owner"), _key("name"), _col("pairs"), _col("origin"))
 

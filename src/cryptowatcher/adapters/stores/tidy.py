@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from cryptowatcher.adapters.stores.rows import Concern
-from cryptowatcher.adapters.stores.tables import UNFINISHED, alerts, candles, deliveries, scores
+from cryptowatcher.adapters.stores.tables import UNFINISHED, acks, alerts, candles, deliveries, scores
 from cryptowatcher.domain.alerts import first_id_at
 from cryptowatcher.ports import Slice
 
@@ -44,6 +44,7 @@ class Tidy(Concern):
         if old:
             self._db.execute(_DROP_DELIVERIES, [{"first": f"{row.id}~", "last": row.id + _END} for row in old])
             self._db.execute(_DROP_ALERT, [{"this": row.id} for row in old])
+            self._db.execute(_DROP_ACK, [{"this": row.id} for row in old])
         signals = [{"r": row.rule, "v": row.version, "a": row.id} for row in old if row.advice != "info"]
         if signals:
             self._db.execute(_DROP_SCORES, signals)
@@ -75,6 +76,7 @@ _DROP_DELIVERIES = sa.delete(deliveries).where(
     deliveries.c.id >= sa.bindparam("first"), deliveries.c.id < sa.bindparam("last")
 )
 _DROP_ALERT = sa.delete(alerts).where(alerts.c.id == sa.bindparam("this"))
+_DROP_ACK = sa.delete(acks).where(acks.c.alert == sa.bindparam("this"))
 _DROP_SCORES = sa.delete(scores).where(
     scores.c.rule == sa.bindparam("r"), scores.c.version == sa.bindparam("v"), scores.c.alert == sa.bindparam("a")
 )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from cryptowatcher.adapters.runner import Runner
+from cryptowatcher.adapters.stores.chats import Chats
 from cryptowatcher.adapters.stores.outbox import Outbox
 from cryptowatcher.adapters.stores.reads import Reads
 from cryptowatcher.adapters.stores.scores import Scores
@@ -18,7 +19,7 @@ from cryptowatcher.ports import Tx
 T = TypeVar("T")
 
 
-class Transaction(Watch, Outbox, Watchlists, Sources, Tidy, Reads, Scores):
+class Transaction(Watch, Outbox, Watchlists, Sources, Tidy, Reads, Scores, Chats):
     """All queries, on the transaction that stands open on the connection."""
 
 

@@ -88,6 +88,7 @@ def build_alert(
         channels=spec.channels,
         suppressed=last_firing.suppressed if last_firing is not None else 0,
         parts=_parts(rule, values),
+        urgent=spec.urgent,
     )
 
 

@@ -36,6 +36,7 @@ class RuleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     paused:  keep the rule, but do not judge it
     expires: when it ends: 2027-01-31, or 2027-01-31T12:00Z; empty: never
     active:  when it may send, "mon-fri 08:00-22:00 Europe/Berlin": what it has to say outside waits; empty: always
+    urgent:  what it has to say comes in quiet hours too, and never together with others
     """
 
     name: str
@@ -51,6 +52,7 @@ class RuleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     paused: bool = False
     expires: str = ""
     active: str = ""
+    urgent: bool = False
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):

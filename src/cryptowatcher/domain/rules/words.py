@@ -73,6 +73,8 @@ def _besides(spec: RuleSpec) -> list[str]:
         said.append(f"You take it as advice to {spec.advice}.")
     if spec.active:
         said.append(f"What it has to say outside {spec.active} waits until then.")
+    if spec.urgent:
+        said.append("It is urgent: it is told in quiet hours too, and by itself.")
     if spec.expires:
         said.append(f"It ends {spec.expires}.")
     if spec.paused:

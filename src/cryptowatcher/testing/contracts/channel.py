@@ -14,6 +14,7 @@ import msgspec
 
 from cryptowatcher.domain.alerts import Alert, alert_id
 from cryptowatcher.domain.deliveries import Delivery, delivery_id
+from cryptowatcher.domain.messages import Message, write
 from cryptowatcher.errors import Unavailable
 from cryptowatcher.ports import Channel
 
@@ -76,6 +77,11 @@ def sample_delivery(alert: Alert, channel: str = "ops") -> Delivery:
         leased_until=alert.at + 60_000,
         holder="test",
     )
+
+
+def sample_message(alert: Alert, channel: str = "ops") -> Message:
+    """What a channel is asked to say of it, a second after it came about."""
+    return write([(sample_delivery(alert, channel), alert)], now=alert.at + 1_000)
 
 
 class ChannelContract:
@@ -145,7 +151,7 @@ class ChannelContract:
 
 
 async def _send(channel: Channel, alert: Alert) -> str:
-    return await channel.send(sample_delivery(alert, channel.name), alert)
+    return await channel.send(sample_message(alert, channel.name))
 
 
 async def _reason(channel: Channel, alert: Alert) -> str:

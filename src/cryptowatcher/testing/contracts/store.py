@@ -6,6 +6,8 @@ class TestPaperStore(StoreContract):
 
 from __future__ import annotations
 
+from cryptowatcher.testing.contracts.store_bundles import BundleContract
+from cryptowatcher.testing.contracts.store_chats import ChatContract
 from cryptowatcher.testing.contracts.store_checkpoints import CheckpointContract
 from cryptowatcher.testing.contracts.store_life import LifeContract
 from cryptowatcher.testing.contracts.store_outbox import OutboxContract
@@ -20,6 +22,7 @@ from cryptowatcher.testing.contracts.store_watchlists import WatchlistContract
 class StoreContract(
     StepContract,
     OutboxContract,
+    BundleContract,
     RulesContract,
     WatchlistContract,
     LifeContract,
@@ -27,5 +30,6 @@ class StoreContract(
     CheckpointContract,
     ScoreContract,
     TidyContract,
+    ChatContract,
 ):
     """All of it."""

@@ -1,0 +1,168 @@
+"""What a channel is asked to say: one alert in words, or several in one message."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, tzinfo
+from typing import Literal
+
+import msgspec
+
+from cryptowatcher.domain.alerts import SIGHTINGS, Alert, alert_id, is_condition
+from cryptowatcher.domain.deliveries import ChannelPolicy, Delivery, RetryPolicy, delivery_id
+from cryptowatcher.domain.digests import bundle_text
+from cryptowatcher.domain.hours import zone_named
+from cryptowatcher.domain.quiet import Kindness
+from cryptowatcher.domain.templates import (
+    BODY_MOST,
+    TITLE_MOST,
+    Subject,
+    Template,
+    fill_body,
+    fill_title,
+    parse_template,
+)
+from cryptowatcher.domain.texts import AlertText, alert_link, alert_text, caveats
+
+MessageKind = Literal["alert", "bundle", "expiry", "sight", "test"]
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """What goes out in one call.
+
+    delivery: the row that is being sent
+    alerts:   what it tells of
+    text:     in words, in one line and in some
+    at:       when it was written, epoch ms
+    zone:     of the clocks that its owner looks at
+    link:     where it can be looked at; empty where the page's address is not known
+    """
+
+    delivery: Delivery
+    alerts: tuple[Alert, ...]
+    text: AlertText
+    at: int
+    kind: MessageKind = "alert"
+    zone: tzinfo = UTC
+    link: str = ""
+
+    @property
+    def id(self) -> str:
+        """The same whenever this is tried again: other sides can drop repeats by it."""
+        return self.delivery.bundle or self.delivery.id
+
+    @property
+    def alert(self) -> Alert:
+        """The first that it tells of."""
+        return self.alerts[0]
+
+
+class Wording(msgspec.Struct, frozen=True, kw_only=True):
+    """How a channel's messages are written.
+
+    late_after: age (ms) from which a message says that it is late
+    zone:       of the clocks that its owner looks at
+    link:       the page's public address; empty: none
+    title, body: the owner's own words for one alert; None: the default ones
+    """
+
+    late_after: int = RetryPolicy().late_after
+    zone: tzinfo = UTC
+    link: str = ""
+    title: Template | None = None
+    body: Template | None = None
+
+
+def reworded(wording: Wording, *, title: str | None, body: str | None) -> Wording:
+    """With other templates; None: those that it has. ConfigError where they are none."""
+    if title is not None:
+        wording = msgspec.structs.replace(wording, title=parse_template(title, most=TITLE_MOST, where="title"))
+    if body is not None:
+        wording = msgspec.structs.replace(wording, body=parse_template(body, most=BODY_MOST, where="body"))
+    return wording
+
+
+def wording_of(policy: ChannelPolicy, kindness: Kindness) -> Wording:
+    """What a channel's settings and its owner's mean for its words. ConfigError where they cannot be."""
+    zone = zone_named(kindness.time_zone, where="owner.time_zone")
+    wording = Wording(late_after=policy.retry.late_after, zone=zone, link=kindness.link)
+    return reworded(wording, title=policy.title, body=policy.body)
+
+
+def test_message(channel: str, *, owner: str, now: int) -> Message:
+    """What is sent where somebody wants to see whether a channel works. It looks like an alert and says that it is
+    none."""
+    id_ = alert_id(rule="test", version=1, pair="bitcoin/usd", kind="edge", event_time=now)
+    alert = Alert(
+        id=id_,
+        owner=owner,
+        rule="test",
+        rule_name="test",
+        version=1,
+        pair="bitcoin/usd",
+        kind="edge",
+        event_time=now,
+        at=now,
+        seq=0,
+        condition="price > 0",
+        value=1.0,
+        constant=0.0,
+        previous=None,
+        price=1.0,
+        source="test",
+        received_at=now,
+        gap_ms=0,
+        advice="info",
+        channels=(channel,),
+    )
+    delivery = Delivery(
+        id=delivery_id(id_, channel),
+        alert=id_,
+        owner=owner,
+        rule="test",
+        channel=channel,
+        created_at=now,
+        due_at=now,
+    )
+    body = f"Alerts reach you here, through the channel {channel!r}. Nothing has happened."
+    text = AlertText("A test of cryptowatcher", body)
+    return Message(delivery=delivery, alerts=(alert,), text=text, at=now, kind="test")
+
+
+def write(rows: Sequence[tuple[Delivery, Alert]], *, now: int, wording: Wording | None = None) -> Message:
+    """The message that tells of these alerts at `now` (epoch ms), one or several."""
+    wording = wording or Wording()
+    delivery, alert = rows[0]
+    alerts = tuple(alert for _, alert in rows)
+    if len(rows) > 1:
+        held = sorted({each.held for each, _ in rows if each.held})
+        text = bundle_text(alerts, held=held, now=now, late_after=wording.late_after, zone=wording.zone)
+        link = wording.link
+        text = AlertText(text.title, f"{text.body}\n{link}") if link else text
+        return Message(
+            delivery=delivery, alerts=alerts, text=text, at=now, kind="bundle", zone=wording.zone, link=link
+        )
+    is_alert = is_condition(alert.kind)
+    return Message(
+        delivery=delivery,
+        alerts=alerts,
+        text=_words(alert, now, wording),
+        at=now,
+        kind="alert" if is_alert else "sight" if alert.kind in SIGHTINGS else "expiry",
+        zone=wording.zone,
+        link=alert_link(wording.link, alert) if is_alert else wording.link,
+    )
+
+
+def _words(alert: Alert, now: int, wording: Wording) -> AlertText:
+    """The owner's where there are any, else the default ones: also where a template leaves nothing to read."""
+    late_after, zone, link = wording.late_after, wording.zone, wording.link
+    text = alert_text(alert, now=now, late_after=late_after, zone=zone, link=link)
+    if not is_condition(alert.kind):
+        return text
+    subject = Subject(alert=alert, text=text, now=now, late_after=late_after, zone=zone, link=link)
+    title = fill_title(wording.title, subject) if wording.title else ""
+    body = fill_body(wording.body, subject) if wording.body else ""
+    # Whatever an owner leaves out: what comes late says so.
+    unsaid = [line for line in caveats(alert, now, late_after) if line not in body]
+    return AlertText(title or text.title, "\n".join([body, *unsaid]) if body else text.body)

@@ -1,0 +1,48 @@
+"""An alert that never was, to look at how messages are written."""
+
+from __future__ import annotations
+
+from cryptowatcher.domain.alerts import Alert, alert_id
+from cryptowatcher.domain.deliveries import Delivery, delivery_id
+from cryptowatcher.domain.messages import Message, Wording, write
+
+
+def sample_alert(*, owner: str, now: int) -> Alert:
+    """As a drop of a well-known coin would be, observed three seconds ago."""
+    observed = now - 3_000
+    return Alert(
+        id=alert_id(rule="sample", version=1, pair="bitcoin/usd", kind="edge", event_time=observed),
+        owner=owner,
+        rule="sample",
+        rule_name="btc drops",
+        version=1,
+        pair="bitcoin/usd",
+        kind="edge",
+        event_time=observed,
+        at=now - 1_000,
+        seq=1,
+        condition="change(5m) <= -5%",
+        value=-0.05234,
+        constant=-0.05,
+        previous=-0.041,
+        price=50_123.456,
+        source="sample",
+        received_at=now - 2_000,
+        gap_ms=0,
+        advice="buy",
+        channels=(),
+    )
+
+
+def as_if_sent(alert: Alert, channel: str, *, now: int, wording: Wording) -> Message:
+    """The message that a channel would be given of it, were it sent now."""
+    delivery = Delivery(
+        id=delivery_id(alert.id, channel),
+        alert=alert.id,
+        owner=alert.owner,
+        rule=alert.rule,
+        channel=channel,
+        created_at=now,
+        due_at=now,
+    )
+    return write([(delivery, alert)], now=now, wording=wording)

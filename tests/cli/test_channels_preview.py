@@ -1,0 +1,55 @@
+"""`cryptowatcher channels preview`: what would be sent, before it is."""
+
+from __future__ import annotations
+
+import msgspec
+
+from tests.cli.terminal import Terminal, alert, something
+
+CONFIG = """
+[owner]
+time_zone = "Europe/Berlin"
+link = "https://watch.example.org"
+[[channels]]
+kind = "console"
+name = "screen"
+title = "{coin} is at {price:4}"
+"""
+
+
+def test_a_sample_needs_no_store_and_makes_none(terminal: Terminal) -> None:
+    terminal.write("cryptowatcher.toml", CONFIG)
+    shown = terminal.run("channels", "preview", "screen")
+    assert shown.exit_code == 0
+    assert shown.stdout.startswith("bitcoin is at 50,123\n\nchange(5m) <= -5%: now -5.23%")
+    assert "https://watch.example.org/#alert-" in shown.stdout
+    assert "UTC" not in shown.stdout
+    assert [path.name for path in terminal.folder.iterdir()] == ["cryptowatcher.toml"]
+
+
+def test_a_stored_alert_is_told_as_it_would_be_sent(terminal: Terminal) -> None:
+    terminal.write("cryptowatcher.toml", CONFIG)
+    terminal.store(something())
+    shown = terminal.run("channels", "preview", "screen", "--alert", alert(0).id, "--json")
+    answer = msgspec.json.decode(shown.stdout)
+    assert answer["title"] == "bitcoin is at 49,000"
+    assert "Observed 2024-08-05 08:15:00 CEST" in answer["body"]
+    assert answer["link"] == f"https://watch.example.org/#alert-{alert(0).id}"
+
+
+def test_other_words_can_be_tried(terminal: Terminal) -> None:
+    shown = terminal.run("channels", "preview", "console", "--title", "{rule}", "--body", "{{7*7}} {change}")
+    assert shown.stdout == "btc drops\n\n{7*7} -5.23%\n"
+    wrong = terminal.run("channels", "preview", "console", "--body", "{prise}")
+    assert wrong.exit_code == 2
+    assert "did you mean {price}?" in wrong.stderr
+
+
+def test_what_is_not_there_is_named(terminal: Terminal) -> None:
+    terminal.store(something())
+    missing = terminal.run("channels", "preview", "console", "--alert", "0")
+    assert missing.exit_code == 1
+    assert "no alert '0'" in missing.stderr
+    unknown = terminal.run("channels", "preview", "consle")
+    assert unknown.exit_code == 2
+    assert "console" in unknown.stderr

@@ -237,3 +237,16 @@ def test_it_reads_like_this() -> None:
     )
     late = alert_text(scene.told[0], now=scene.told[0].at + 3_600_000)
     assert late.body.endswith("\nLate: sent 60 minutes after it was made out.")
+
+
+def test_a_market_that_left_for_good_hides_no_later_outage() -> None:
+    """Half of the coins leave the list and never come back; whoever has a rule on all is told of each outage."""
+    scene = Scene(rule(["all"]))
+    scene.minutes(30, MANY)
+    stay = MANY[: len(MANY) // 2 - 5]
+    scene.minutes(26 * 60, stay)
+    for _ in range(2):
+        before = len(scene.told)
+        scene.minutes(30, ())
+        scene.minutes(30, stay)
+        assert [notice.kind for notice in scene.told[before:]] == ["blind", "back"]

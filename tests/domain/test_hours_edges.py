@@ -168,3 +168,8 @@ def test_a_stretch_that_the_clocks_skip_comes_a_week_later(active: str, at: str,
 
 def test_a_renewal_by_a_moment_is_one_to_the_next_minute() -> None:
     assert renewed(spec("2026-11-01"), now=NOW, lasting=1).expires == "2026-11-22T00:01Z"
+
+
+def test_nobody_is_silent_for_ages() -> None:
+    with pytest.raises(ConfigError, match="too far away"):
+        parse_until("9999-12-31T23:59Z", now=1_722_816_000_000)

@@ -132,7 +132,10 @@ def test_late_alerts_are_those_of_a_watcher_that_was_never_blind(seed: int) -> N
         live = [alert for alert in behind if alert.rule == rule and alert.seq == first + 2]
         assert len(found) <= 1
         for alert in found:
-            assert alert.id == alert_id(rule=rule, version=1, pair=PAIR, kind="gap", event_time=start)
+            assert alert.id in (
+                alert_id(rule=rule, version=1, pair=PAIR, kind="gap", event_time=start),
+                alert_id(rule=rule, version=1, pair=PAIR, kind="edge", event_time=alert_time(alert)),
+            )
             assert (alert_time(alert), alert.price, alert.value) in [
                 (alert_time(other), other.price, other.value) for other in expected
             ]
@@ -288,3 +291,18 @@ def test_a_recorded_crash_that_nobody_watched_is_told_late(hours: tuple[int, int
     }
     assert all(expected[rule] == time for rule, time in late.items())
     assert late.keys() | behind >= expected.keys()
+
+
+def test_what_fires_behind_a_gap_is_not_lost_to_what_was_over_inside_it() -> None:
+    """A fall, a recovery, and a fall that goes on to the gap's end are two alerts with two ids."""
+    run = Run([spec(0, "change(1h) <= -5%")])
+    for number in range(30):
+        run.see(BEGIN + number * EVERY, 100.0)
+    start = BEGIN + 29 * EVERY
+    inside = [*[100.0] * 14, *[90.0] * 6, *[100.0] * 40, *[92.0] * 4]
+    end = start + (len(inside) + 1) * EVERY
+    run.see(end, 92.0)
+    run.tell([(start + (number + 1) * EVERY, price) for number, price in enumerate(inside)], at=end)
+    run.see(end + EVERY, 92.0)
+    ids = [alert.id for alert in run.alerts]
+    assert (len(run.late), len(ids), len(set(ids))) == (1, 2, 2)

@@ -184,7 +184,7 @@ def test_where_instants_were_cut_into_records_changes_nothing_but_the_position(j
     cut, place = cut_into_instants(journey)
     whole, _ = straight(journey, {change.number: change.head for change in journey.changes})
     parts, _ = straight(cut, {change.number: change.head for change in cut.changes})
-    assert [place_free(data, place) for data in parts.alerts] == whole.alerts
+    assert sorted(place_free(data, place) for data in parts.alerts) == sorted(whole.alerts)
     assert (parts.rows, parts.firings, parts.candles) == (whole.rows, whole.firings, whole.candles)
 
 

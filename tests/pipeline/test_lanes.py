@@ -54,11 +54,16 @@ def test_no_more_is_sent_at_once_than_the_policy_allows() -> None:
 def test_messages_are_taken_out_that_tell_of_nothing_else() -> None:
     lane = Lane(Nobody(), POLICY)
     alerts = [msgspec.structs.replace(sample_alert(number), rule=f"r{number}") for number in range(5)]
-    rows = [(sample_delivery(alert), alert) for alert in alerts]
+    rows = [(msgspec.structs.replace(sample_delivery(alert), fallback_of="mail"), alert) for alert in alerts]
+    own = sample_alert(7)
+    asked = Claimed(((sample_delivery(own), own),), 100.0)
     lane.waiting = [Claimed((rows[0],), 100.0), Claimed(tuple(rows[1:3]), 100.0), Claimed(tuple(rows[3:]), 100.0)]
-    out = lane.take_out({delivery.id for delivery, _ in rows[:4]})
+    lane.waiting.append(asked)
+    out = lane.take_out({*(delivery.id for delivery, _ in rows[:4]), *asked.ids}, "mail")
     assert out == [delivery for delivery, _ in rows[:3]]
-    assert [claimed.rows for claimed in lane.waiting] == [tuple(rows[3:])]
+    assert [claimed.rows for claimed in lane.waiting] == [tuple(rows[3:]), asked.rows], (
+        "the rule asked for that one"
+    )
 
 
 def test_a_bundle_in_hand_counts_with_all_that_is_in_it() -> None:

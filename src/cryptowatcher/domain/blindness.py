@@ -85,7 +85,7 @@ class Blindness:
         known = self._seen >= 0
         stale, told = known & (age > self._valid), self._since > 0
         lately = int((known & (age <= _RECENTLY)).sum())
-        return self._gone(stale, told, age, seen_at, lately), self._back(stale, told, lately)
+        return self._gone(stale, told, age, seen_at, lately), self._back(stale, told, age, lately)
 
     def _gone(self, stale: Marks, told: Marks, age: Ints, seen_at: Ints, lately: int) -> Sighted | None:
         new = stale & ~told
@@ -94,18 +94,20 @@ class Blindness:
         cols = np.flatnonzero(new)
         self._since[cols] = seen_at[cols]
         blind = int(((stale | told) & (age <= _RECENTLY)).sum())
-        market = not self._market and lately > 1 and blind >= _MARKET * lately
+        # What left for good must not silence the next time: it is told again if most of it is new.
+        fresh = blind if not self._market else int((new & (age <= _RECENTLY)).sum())
+        market = lately > 1 and fresh >= _MARKET * lately
         self._market |= market
         return Sighted(cols, self._since[cols].copy(), market, lately)
 
-    def _back(self, stale: Marks, told: Marks, lately: int) -> Sighted | None:
+    def _back(self, stale: Marks, told: Marks, age: Ints, lately: int) -> Sighted | None:
         seen = told & ~stale
         if not (seen & (self._seen - self._begun >= self._valid)).any():
             return None
         cols = np.flatnonzero(seen)
         since = self._since[cols].copy()
         self._since[cols] = 0
-        still = int((self._since > 0).sum())
+        still = int(((self._since > 0) & (age <= _RECENTLY)).sum())
         market = self._market and still < _MARKET * lately
         self._market &= not market
         return Sighted(cols, since, market, lately)

@@ -301,6 +301,8 @@ def again(delivery: Delivery, *, now: int) -> Delivery:
         held=BY_HAND,
         finished_at=0,
         bundle="",
+        fallback="",
+        fallback_of="",
     )
 
 

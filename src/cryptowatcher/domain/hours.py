@@ -33,6 +33,7 @@ _MOST_SPANS: Final = 20
 _LONGEST: Final = 500
 """Characters: nobody means more, and a pattern takes long to find that out."""
 _WEEK: Final = 7 * 86_400_000
+_AGES: Final = 100 * 366 * 86_400_000
 _FAR: Final = 16
 """Days from yesterday on in which some span begins, even when clocks skip it one week."""
 
@@ -165,6 +166,8 @@ def parse_until(text: str, *, now: int, where: str = "") -> int:
             raise ConfigError(f"{text[:40]!r} is neither a duration nor a time", where=where, hint=hint) from error
     if until <= now:
         raise ConfigError(f"{text!r} is over already", where=where, hint="name a time that is to come")
+    if until > now + _AGES:
+        raise ConfigError(f"{text!r} is too far away", where=where, hint="name a time within a hundred years")
     return until
 
 

@@ -69,9 +69,16 @@ def show_percent(fraction: float, digits: int | None = None) -> str:
     return f"+{text}%" if fraction > 0 else f"{text}%"
 
 
+def _moment(ms: int, zone: tzinfo) -> datetime:
+    try:
+        return datetime.fromtimestamp(ms / 1000, zone)
+    except (OverflowError, ValueError):  # the last day of the calendar, in a zone east of it
+        return datetime.fromtimestamp(ms / 1000, UTC)
+
+
 def show_time(ms: int, zone: tzinfo = UTC) -> str:
     """Epoch ms → `2024-08-05 06:15:00 UTC`, `2024-08-05 08:15:00 CEST`."""
-    moment = datetime.fromtimestamp(ms / 1000, zone)
+    moment = _moment(ms, zone)
     name = moment.tzname() or ""
     # Places without a name of their own for their time have only how far it is away.
     shown = f"UTC{name}" if name.startswith(("+", "-")) else name

@@ -137,9 +137,14 @@ class Lane:
         waiting, self.waiting = self.waiting, []
         return waiting
 
-    def take_out(self, ids: Collection[str]) -> list[Delivery]:
-        """Those of these that wait to be sent, in messages that tell of nothing else, so that they are not."""
-        out = [claimed for claimed in self.waiting if all(each in ids for each in claimed.ids)]
+    def take_out(self, ids: Collection[str], told: str) -> list[Delivery]:
+        """Those of these that wait to be sent, in messages that tell of nothing else, and that stand in for the
+        channel that `told` or have it standing in, so that they are not. Those that the rule asked for stay."""
+        out = [
+            claimed
+            for claimed in self.waiting
+            if all(each.id in ids and told in (each.fallback, each.fallback_of) for each, _ in claimed.rows)
+        ]
         self.waiting = [claimed for claimed in self.waiting if claimed not in out]
         return [delivery for claimed in out for delivery, _ in claimed.rows]
 

@@ -342,7 +342,7 @@ class Notifier:
             for channel in {each.fallback, each.fallback_of} & self._lanes.keys():
                 others.setdefault(channel, set()).add(delivery_id(each.alert, channel))
         for channel, ids in others.items():
-            for other in self._lanes[channel].take_out(ids):
+            for other in self._lanes[channel].take_out(ids, told[0].channel):
                 self._record(told_by(other, told[0].channel, now=self._now()))
 
     def _put_back(self, lane: Lane) -> None:

@@ -162,6 +162,9 @@ class Apprise:
             await self.end()
             words = f"{self._scheme}: no answer within {self._config.seconds:g} s"
             raise Unavailable(words, reason="timeout") from error
+        except OSError as error:  # memory, files or processes are used up
+            await self.end()
+            raise Unavailable(f"{self._scheme}: no process can be started", reason="crashed") from error
         except BaseException:
             await self.end()
             raise

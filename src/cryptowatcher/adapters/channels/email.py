@@ -124,6 +124,7 @@ class Email:
 
     async def send(self, message: Message) -> str:
         config, mail = self._config, as_mail(message, sender=self._config.sender, to=self._config.to)
+        said: str | None = None
         try:
             async with asyncio.timeout(config.seconds):
                 connection = await self._connect()
@@ -132,12 +133,16 @@ class Email:
                         await client.login(config.username, self._password)
                     _, said = await client.send_message(mail)
         except TimeoutError as error:
+            if said is not None:  # it was taken: only the farewell failed
+                return _receipt(said)
             words = f"{config.server}: no answer within {config.seconds:g} s"
             raise Unavailable(words, reason="timeout") from error
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
+            if said is not None:
+                return _receipt(said)
             # `from None`: what the library says may quote what was sent.
             raise translate(error, config.server) from None
-        return plain(said)[:_LONGEST_RECEIPT] or "accepted"
+        return _receipt(said)
 
     async def _connect(self) -> socket.socket:
         """To the address that was judged: the client looks no name up again."""
@@ -173,6 +178,10 @@ class Email:
 def _trusted() -> ssl.SSLContext:
     """Reading the certificates of the world takes long: once for all channels."""
     return ssl.create_default_context()
+
+
+def _receipt(said: str) -> str:
+    return plain(said)[:_LONGEST_RECEIPT] or "accepted"
 
 
 def as_mail(message: Message, *, sender: str, to: str) -> EmailMessage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
@@ -91,7 +92,9 @@ class Outbox(Concern):
         for first in range(0, len(mine), BUNDLE_MOST):
             part = mine[first : first + BUNDLE_MOST]
             if len(part) >= least:
-                self._update(part, {"bundle": f"{part[0]}+{len(part)}"})
+                # By all that is in it: what leaves it may come again with others, under the same first and number.
+                digest = hashlib.blake2b("\n".join(part).encode(), digest_size=8).hexdigest()
+                self._update(part, {"bundle": f"{part[0]}+{len(part)}.{digest}"})
 
     def overdue(self, channel: str, *, since: int, now: int, after: tuple[int, str], limit: int) -> list[Delivery]:
         values = {"channel": channel, "since": since, "now": now, "at": after[0], "id": after[1], "most": limit}

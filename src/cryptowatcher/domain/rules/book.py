@@ -398,6 +398,10 @@ class Book:
             there = self.alive[mine]
             yield mine[there], segment, rows[there]
 
+    def kinds(self, slots: Ints, segment: Segment, rows: Ints) -> NDArray[np.int32]:
+        """Of rules as living() gives them, as they are now."""
+        return self._roll.kinds(slots, segment, rows)
+
     def _singles(self, on: NDArray[np.int32], universe: Universe) -> Ints:
         """For each number of what a rule is on, the column of its only pair; SEVERAL for others."""
         self._single.extend(max(0, len(self._roll.pools.on.values) - len(self._single)))

@@ -56,7 +56,7 @@ def _alike(book: Book, pairs: frozenset[str], *, everywhere: bool) -> Iterator[t
                 known[on] = everywhere if where.everywhere else not pairs.isdisjoint(where.pairs)
         theirs = np.isin(ons, [on for on, concerns in known.items() if concerns]) & (book.number[slots] >= 0)
         rows, slots = rows[theirs], slots[theirs]
-        same = np.stack([segment.owner[rows], segment.on[rows], segment.kind[rows]], axis=1)
+        same = np.stack([segment.owner[rows], segment.on[rows], book.kinds(slots, segment, rows)], axis=1)
         _, first = np.unique(same, axis=0, return_index=True)
         for slot, row in zip(slots[first].tolist(), rows[first].tolist(), strict=True):
             yield book.plain(slot), book.where_on(int(segment.on[row]))

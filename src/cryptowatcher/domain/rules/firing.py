@@ -77,9 +77,9 @@ def build_alert(
         at=moment.at,
         seq=moment.seq,
         condition=rule.text,
-        value=_as_said(values[shown], rule.since[shown]),
+        value=_as_said(values[shown], rule.since[shown]) + 0.0,  # no -0.0: a database gives it back as 0.0
         constant=rule.constants[shown],
-        previous=None if kind == "already" or math.isnan(previous) else previous,
+        previous=None if kind == "already" or math.isnan(previous) else previous + 0.0,
         price=moment.price,
         source=moment.source,
         received_at=moment.received_at,
@@ -118,7 +118,7 @@ def _parts(rule: CompiledRule, values: Sequence[float]) -> tuple[Part, ...]:
         return ()
     said = map(_as_said, values, rule.since)
     return tuple(
-        Part(text, None if math.isnan(value) else value, constant)
+        Part(text, None if math.isnan(value) else value + 0.0, constant)
         for text, value, constant in zip(rule.parts, said, rule.constants, strict=True)
     )
 

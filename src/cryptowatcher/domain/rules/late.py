@@ -1,8 +1,8 @@
 """Late alerts: what rules would have said in a gap, found when history of it is told.
 
 A rule is run over the points of a gap from where it stood at the gap's start. What fires first is told, once: its
-id names the gap, as that of an alert which fired behind the gap does. Where the rule stands now, and when it fired
-last, is not touched.
+id names the gap, as that of an alert which fired behind the gap does, unless it was over again inside the gap:
+then what fires behind is another crossing. Where the rule stands now, and when it fired last, is not touched.
 
 Where a rule stood then is not kept, but follows from the numbers at the gap's start: at rest where the condition
 was known to fail with every constant a band further back; else as if it had fired, so that it must go back first.
@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.alerts import Alert, alert_id
 from cryptowatcher.domain.features.filling import Told
 from cryptowatcher.domain.features.finite import quotient
 from cryptowatcher.domain.features.memory import Memory
@@ -96,7 +96,8 @@ class Late:
         silent = silent_until(rule, known) if known is not None and known.last_fired_at <= stretch.time[0] else 0
         for row in _firings(rule, stretch, truth):
             if silent <= stretch.time[row] > telling.at - LONGEST_BACK:
-                return _alert(rule, name, stretch, values, row, telling)
+                alert = _alert(rule, name, stretch, values, row, telling)
+                return _by_itself(alert, stretch, row) if truth.back[row + 1 :].any() else alert
         return None
 
 
@@ -147,6 +148,13 @@ def _is_told(rule: CompiledRule, stretch: _Stretch, truth: Truth) -> bool:
     of_price = all(call.name in _OF_PRICE for look in rule.shape.looks for call in calls(look.number))
     over = bool(rule.expires) and stretch.time[-1] >= rule.expires
     return of_price and not rule.hold and not over and bool(truth.back[0] & truth.fired[-1])
+
+
+def _by_itself(alert: Alert, stretch: _Stretch, row: int) -> Alert:
+    """It was over again inside the gap: what fires behind the gap is another crossing, and has the gap's id."""
+    time = int(stretch.time[row])
+    its = alert_id(rule=alert.rule, version=alert.version, pair=alert.pair, kind="edge", event_time=time)
+    return msgspec.structs.replace(alert, id=its)
 
 
 def _firings(rule: CompiledRule, stretch: _Stretch, truth: Truth) -> Iterator[int]:

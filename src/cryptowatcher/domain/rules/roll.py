@@ -145,6 +145,13 @@ class Roll:
         edited = self._edited.get(slot)
         return int(self._one("kind", slot)) if edited is None else edited.kind
 
+    def kinds(self, slots: Ints, segment: Segment, rows: Ints) -> NDArray[np.int32]:
+        """Of rules in use, with what was edited since the segment was made."""
+        kinds = segment.kind[rows]
+        for place in np.flatnonzero(np.isin(slots, [*self._edited])).tolist() if self._edited else ():
+            kinds[place] = self._edited[int(slots[place])].kind
+        return kinds
+
     def version(self, slot: int) -> int:
         """Of the rule in a slot that is in use."""
         return int(self._one("version", slot))

@@ -16,6 +16,7 @@ from cryptowatcher.domain.rules.compiled import CompiledRule
 from cryptowatcher.domain.rules.kinds import HOLE, Kind, cut, filled, kind_of, show_plainly, whole
 from cryptowatcher.domain.rules.model import Rule, RuleOrigin, RuleSpec
 from cryptowatcher.domain.rules.watchlists import parse_list
+from cryptowatcher.errors import ConfigError
 
 POOLED = 16_384
 
@@ -147,7 +148,10 @@ class Pools:
         if kind is None:
             common = self.kinds.values[number]
             kind = kind_of(common.spec, common.origin)
-            assert kind is not None, "it was made before"
+            if kind is None:  # with its numbers cut out: so that the error says what is not understood
+                when = common.spec.when.replace(HOLE, "1")
+                kind_of(msgspec.structs.replace(common.spec, when=when), common.origin)
+                raise ConfigError("its numbers cannot be told from the rest of its text", where="when")
             self._ready[number] = kind
         return kind
 

@@ -10,12 +10,16 @@ from cryptowatcher.domain.rules.enrolment import RuleState
 
 
 def rules_of(state: EngineState) -> list[RuleState]:
-    """All rules, in the order in which they came; at the end those that are not understood."""
+    """All rules by their ids; at the end those that are not understood.
+
+    In which order they came decides nothing, and a watcher that learns of several edits as one gives a rule its
+    slot later than one that learns of each.
+    """
     book = Book()
     book.restore(state.book)
     slots = [slot for slot in book.all_slots if book.alive[slot]]
     rules = [RuleState(book.plain(s), book.start(s), book.standings(s), book.joined(s)) for s in slots]
-    return [*rules, *state.unreadable]
+    return [*sorted(rules, key=lambda state: state.rule.id), *state.unreadable]
 
 
 def told(state: EngineState) -> dict[str, Any]:

@@ -151,10 +151,7 @@ class Book:
         """The rule is gone; the group it was judged with."""
         for col in list(self._standings.of(slot)):
             self.stand(slot, col, None)
-        if any(
-            slot in slots for slots in self._many
-        ):  # it has moved since the last changes(), and is gone by then
-            self._moved.add((self.id(slot), int(self._standings.col[slot])))
+        self._note_many()  # by the next changes() it has no id any more
         group = self.group(slot)
         self._ids.drop(self._roll.code(slot), slot)
         self._joined.pop(slot, None)
@@ -468,10 +465,15 @@ class Book:
         self._many.clear()
         self._fired.clear()
 
+    def _note_many(self) -> None:
+        """Of rules that moved together: which, one by one."""
+        for slots in self._many:
+            self._moved.update(zip(map(self.id, slots.tolist()), self._standings.col[slots].tolist(), strict=True))
+        self._many.clear()
+
     def changes(self, names: list[str]) -> tuple[list[Lifecycle], list[tuple[str, str]], list[Firing]]:
         """Since the last call: standings to write, (rule, pair)s now at rest, firings. `names`: of the pairs."""
-        for slot in [slot for slots in self._many for slot in slots[self.alive[slots]].tolist()]:
-            self._moved.add((self.id(slot), int(self._standings.col[slot])))
+        self._note_many()
         rows: list[Lifecycle] = []
         at_rest: list[tuple[str, str]] = []
         for rule_id, col in sorted(self._moved):

@@ -108,14 +108,16 @@ class Enrolment:
         left are forgotten. It gets another slot, because the constants it had for those that left stay behind; and
         that before it leaves the old one, so that the numbers it looks at are not forgotten in between."""
         book, names, old = self._book, self._universe.names, self._book.plain(slot)
-        before, after = set(old.members), set(new.members)
+        before, after, start = set(old.members), set(new.members), book.start(slot)
         standing = {col: there for col, there in book.standings(slot).items() if names[col] in after}
         joined = {col: at for col, at in book.joined(slot).items() if names[col] in after}
         if not old.spec.paused:
             for col in [self._universe.column(pair) for pair in new.members if pair not in before]:
-                standing[col], joined[col] = UNARMED, seq
+                standing[col] = UNARMED
+                if seq > start:
+                    joined[col] = seq
         again = msgspec.structs.replace(old, members=new.members)
-        self._add(RuleState(again, book.start(slot), standing, joined), restored=True)
+        self._add(RuleState(again, start, standing, joined), restored=True)
         self._drop(slot)
 
     def _renew(self, slot: int, end: int) -> None:

@@ -123,7 +123,7 @@ def _parts(tx: Tx, *, names: Collection[str]) -> dict[str, bytes]:
 
 async def _follow(watcher: Watcher, journal: Journal, store: Store, left: _Left, work: Work) -> bool:
     """To the cursor; whether no record was missing on the way from the checkpoint."""
-    changes = _TakenUp(watcher, store, left.last_change)
+    changes = _TakenUp(watcher, store, left.last_change, anew=left.head is None)
     whole = await step_silently(watcher, journal, left.start, left.cursor.seq, work=work, before=changes.load)
     await changes.load(left.cursor.seq, left.cursor.seq + 1)
     watcher.apply_changes(before=left.cursor.seq + 1)
@@ -137,18 +137,23 @@ async def _follow(watcher: Watcher, journal: Journal, store: Store, left: _Left,
 class _TakenUp:
     """Changes that were taken up, handed to a watcher page by page in front of the records they came before."""
 
-    def __init__(self, watcher: Watcher, store: Store, last: int) -> None:
-        """`last`: the last of them."""
+    def __init__(self, watcher: Watcher, store: Store, last: int, *, anew: bool) -> None:
+        """`last`: the last of them. `anew`: the watcher knows of no rule yet."""
         self._watcher = watcher
         self._store = store
         self._last = last
         self._number = watcher.applied
         self._seq = -1
+        self._settled = None if anew else -1
 
     async def load(self, after: int, before: int) -> None:
         """All that count for records before a position, where the watcher has come to `after`."""
+        if self._settled is None:
+            # Of what a rule was before the first record, only what became of it matters. Later even an edit that
+            # was taken back does: a rule that was paused has forgotten where it stood.
+            self._settled = after
         while self._number < self._last and self._seq < before:
-            page = await self._store.run(partial(self._page, settled=after))
+            page = await self._store.run(partial(self._page, settled=self._settled))
             for change, taken in page:
                 self._watcher.take_up(change, taken.seq)
                 self._seq = taken.seq

@@ -122,6 +122,29 @@ async def soon(desk: Desk, watch: Watch, *prices: float) -> None:
     await to_the_head(watch)
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["from a checkpoint", "from the beginning"])
+def test_a_rule_paused_and_resumed_between_two_records_has_forgotten_where_it_stood(
+    tmp_path: Path, known: bool
+) -> None:
+    """Both edits count from the same position; that the second undoes the first is not all there is to them."""
+
+    async def act(desk: Desk) -> None:
+        await desk.rule()
+        watch = await desk.watch()
+        await soon(desk, watch, 90, 110)
+        if known:
+            await watch.checkpoint()
+        await desk.rule(paused=True)
+        await desk.rule(paused=False)
+        await soon(desk, watch, 111)
+        written = await all_records(desk.journal)
+        back = await recalled(desk.journal, desk.store)
+        assert back.checkpoint == (2 if known else 0)
+        assert said(back.watcher) == await straight(desk.store, written, candles=True)
+
+    at_a_desk(tmp_path, act)
+
+
 @pytest.mark.parametrize("upto", [5, 9])
 def test_what_is_trimmed_while_somebody_reads_is_read_anew_from_the_newer_checkpoint(
     tmp_path: Path, upto: int

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from cryptowatcher.domain.messages import test_message
+from cryptowatcher.domain.samples import test_message
 from cryptowatcher.errors import Refused, Unavailable
 from cryptowatcher.ports import Deps
 from cryptowatcher.ports.channel_settings import ChannelSettings

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from cryptowatcher.adapters.channels.telegram import Telegram, TelegramConfig, written
 from cryptowatcher.adapters.clock import SystemClock
-from cryptowatcher.domain import messages
+from cryptowatcher.domain import samples
 from cryptowatcher.domain.addresses import Outbound
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.chat import read_press
@@ -195,7 +195,7 @@ def test_buttons_stand_under_an_alert_and_under_nothing_else() -> None:
     async def work(bot: Bot) -> None:
         alert = sample_alert()
         await bot.channel.send(sample_message(alert))
-        await bot.channel.send(messages.test_message("ops", owner="local", now=1))
+        await bot.channel.send(samples.test_message("ops", owner="local", now=1))
         first, second = bot.server.sent
         assert list(first.buttons) == ["Why", "Acknowledge", "Snooze 1 h", "Until tomorrow"]
         presses = [read_press(data) for data in first.buttons.values()]

@@ -36,6 +36,8 @@ from cryptowatcher.errors import ConfigError, Refused, Unavailable
 from cryptowatcher.ports import Resolve
 
 USER_AGENT: Final = f"cryptowatcher/{version('cryptowatcher')} (+https://github.com/cryptowatcher/cryptowatcher)"
+MOST_ANSWER: Final = 1_000_000
+"""Bytes of the answer to a message: little is done with them, but an answer cut short is no answer."""
 LONGEST_WAIT: Final = 3600.0
 """Seconds: what a Retry-After is cut to. Nobody means ten years."""
 
@@ -108,6 +110,19 @@ class Http:
         except _FAULTS as error:
             raise translate(error, address.host) from error
         return Answer(response.status_code, dict(response.headers), body)
+
+    async def post_json(
+        self, url: str, content: object, *, headers: Mapping[str, str] | None = None, deadline: float
+    ) -> Answer:
+        """A message in JSON, and its answer. As `request`."""
+        return await self.request(
+            "POST",
+            url,
+            headers={"content-type": "application/json", **(headers or {})},
+            content=msgspec.json.encode(content),
+            deadline=deadline,
+            max_bytes=MOST_ANSWER,
+        )
 
     def _one_host(self, host: str) -> None:
         """Connections are kept by address here: two names of one address would share a connection, and the second

@@ -8,8 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from cryptowatcher.domain.alerts import SIGHTINGS, Alert, alert_id, is_condition
-from cryptowatcher.domain.deliveries import ChannelPolicy, Delivery, RetryPolicy, delivery_id
+from cryptowatcher.domain.alerts import SIGHTINGS, Alert, is_condition
+from cryptowatcher.domain.deliveries import ChannelPolicy, Delivery, RetryPolicy
 from cryptowatcher.domain.digests import bundle_text
 from cryptowatcher.domain.hours import zone_named
 from cryptowatcher.domain.quiet import Kindness
@@ -87,46 +87,6 @@ def wording_of(policy: ChannelPolicy, kindness: Kindness) -> Wording:
     zone = zone_named(kindness.time_zone, where="owner.time_zone")
     wording = Wording(late_after=policy.retry.late_after, zone=zone, link=kindness.link)
     return reworded(wording, title=policy.title, body=policy.body)
-
-
-def test_message(channel: str, *, owner: str, now: int) -> Message:
-    """What is sent where somebody wants to see whether a channel works. It looks like an alert and says that it is
-    none."""
-    id_ = alert_id(rule="test", version=1, pair="bitcoin/usd", kind="edge", event_time=now)
-    alert = Alert(
-        id=id_,
-        owner=owner,
-        rule="test",
-        rule_name="test",
-        version=1,
-        pair="bitcoin/usd",
-        kind="edge",
-        event_time=now,
-        at=now,
-        seq=0,
-        condition="price > 0",
-        value=1.0,
-        constant=0.0,
-        previous=None,
-        price=1.0,
-        source="test",
-        received_at=now,
-        gap_ms=0,
-        advice="info",
-        channels=(channel,),
-    )
-    delivery = Delivery(
-        id=delivery_id(id_, channel),
-        alert=id_,
-        owner=owner,
-        rule="test",
-        channel=channel,
-        created_at=now,
-        due_at=now,
-    )
-    body = f"Alerts reach you here, through the channel {channel!r}. Nothing has happened."
-    text = AlertText("A test of cryptowatcher", body)
-    return Message(delivery=delivery, alerts=(alert,), text=text, at=now, kind="test")
 
 
 def write(rows: Sequence[tuple[Delivery, Alert]], *, now: int, wording: Wording | None = None) -> Message:

@@ -1,10 +1,13 @@
-"""An alert that never was, to look at how messages are written."""
+"""Alerts that never were: to look at how messages are written, and to see whether they arrive."""
 
 from __future__ import annotations
+
+import msgspec
 
 from cryptowatcher.domain.alerts import Alert, alert_id
 from cryptowatcher.domain.deliveries import Delivery, delivery_id
 from cryptowatcher.domain.messages import Message, Wording, write
+from cryptowatcher.domain.texts import AlertText
 
 
 def sample_alert(*, owner: str, now: int) -> Alert:
@@ -46,3 +49,28 @@ def as_if_sent(alert: Alert, channel: str, *, now: int, wording: Wording) -> Mes
         due_at=now,
     )
     return write([(delivery, alert)], now=now, wording=wording)
+
+
+def test_message(channel: str, *, owner: str, now: int) -> Message:
+    """What is sent where somebody wants to see whether a channel works. It looks like an alert and says that it is
+    none."""
+    alert = msgspec.structs.replace(
+        sample_alert(owner=owner, now=now),
+        id=alert_id(rule="test", version=1, pair="bitcoin/usd", kind="edge", event_time=now),
+        rule="test",
+        rule_name="test",
+        event_time=now,
+        at=now,
+        received_at=now,
+        condition="price > 0",
+        value=1.0,
+        constant=0.0,
+        previous=None,
+        price=1.0,
+        source="test",
+        advice="info",
+        channels=(channel,),
+    )
+    body = f"Alerts reach you here, through the channel {channel!r}. Nothing has happened."
+    message = as_if_sent(alert, channel, now=now, wording=Wording())
+    return msgspec.structs.replace(message, text=AlertText("A test of cryptowatcher", body), kind="test")

@@ -57,7 +57,7 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """How many sends may be in flight."""
 
     def __post_init__(self) -> None:
-        where = f"channels.{self.name}"
+        where = self.where
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.name):
             raise ConfigError("not a name for a channel", where=where, hint="use letters, digits, - and _")
         for field in ("timeout", "give_up_after", "fallback_after", "max_age"):
@@ -73,13 +73,37 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         self.allowed()
 
     @property
+    def where(self) -> str:
+        """Its place in the configuration, for errors."""
+        return f"channels.{self.name}"
+
+    @property
     def seconds(self) -> float:
         """The time-out of one attempt."""
         return parse_duration(self.timeout) / 1000
 
     def allowed(self) -> Rate | None:
         """How many messages may go out; None: any number."""
-        return parse_rate(self.rate, where=f"channels.{self.name}.rate") if self.rate else None
+        return parse_rate(self.rate, where=f"{self.where}.rate") if self.rate else None
+
+    def needs_secret(self, name: str) -> None:
+        """ConfigError unless one place of a secret is set: `<name>_file` or `<name>_variable`."""
+        file, variable = self._places(name)
+        if bool(file) == bool(variable):
+            raise ConfigError(f"name a {name}_file or a {name}_variable", where=self.where)
+
+    def may_have_secret(self, name: str) -> None:
+        """ConfigError when both of its places are set."""
+        if all(self._places(name)):
+            raise ConfigError(f"name a {name}_file or a {name}_variable, not both", where=self.where)
+
+    def secret(self, name: str, deps: Deps) -> str | None:
+        """What stands there; None when no place is set. ConfigError when it cannot be read."""
+        file, variable = self._places(name)
+        return deps.secret(file=file, variable=variable, where=self.where)
+
+    def _places(self, name: str) -> tuple[str | None, str | None]:
+        return getattr(self, f"{name}_file"), getattr(self, f"{name}_variable")
 
     def open(self, deps: Deps) -> AbstractAsyncContextManager[Channel]:
         """The channel, as it is set. ConfigError when a secret that it names cannot be read."""

@@ -15,8 +15,7 @@ import gzip
 from collections import deque
 from collections.abc import Callable, Mapping
 from random import Random
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import msgspec
 
@@ -25,7 +24,7 @@ from cryptowatcher.testing.coins import Coin
 from cryptowatcher.testing.market import Snapshot, Tape
 from cryptowatcher.testing.misbehaviour import MISBEHAVIOURS, Answer, Misbehaviour, Scene, apply
 from cryptowatcher.testing.misbehaviour.refusals import refusal, too_many, unauthorised
-from cryptowatcher.testing.wire import LocalServer, Reply, Request, WallTime, json_reply, wall_time
+from cryptowatcher.testing.wire import LocalService, Reply, Request, WallTime, json_reply, wall_time
 
 PREFIX = "/api/v3"
 DEMO_KEY = "CG-demo-key"
@@ -42,7 +41,7 @@ class _PriceSet(msgspec.Struct, forbid_unknown_fields=True):
     price: float | None
 
 
-class FakeCoinGecko:
+class FakeCoinGecko(LocalService):
     """`clock` gives epoch ms. Everything may be changed while it runs.
 
     cache:      market seconds for which answers stay the same (60 in reality)
@@ -62,6 +61,7 @@ class FakeCoinGecko:
         per_minute: int | None = None,
         plan: Literal["any", "public", "pro"] = "any",
     ) -> None:
+        super().__init__(host=host, port=port, clock=clock)
         self.tape = tape
         self.cache = cache
         self.per_minute = per_minute
@@ -73,24 +73,14 @@ class FakeCoinGecko:
         self._places = {coin.id: place for place, coin in enumerate(tape.coins)}
         self._prices: dict[str, float] = {}
         self._active: list[_Active] = []
-        self._server = LocalServer(self._answer, host=host, port=port, clock=clock)
-
-    async def __aenter__(self) -> Self:
-        await self._server.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._server.__aexit__(kind, error, trace)
 
     @property
     def url(self) -> str:
-        return self._server.origin + PREFIX
+        return self.origin + PREFIX
 
     @property
     def control(self) -> str:
-        return f"{self._server.origin}/_control"
+        return f"{self.origin}/_control"
 
     def misbehave(self, misbehaviour: Misbehaviour) -> None:
         """From the next request on, after those already at work."""
@@ -130,7 +120,7 @@ class FakeCoinGecko:
         answer = refused or self._honest(request)
         path = request.path.removeprefix(PREFIX)
         for active in [active for active in self._active if active.wanted(path)]:
-            scene = Scene(request, self._server.origin + request.path, self._random, active.memory)
+            scene = Scene(request, self.origin + request.path, self._random, active.memory)
             answer = apply(active.misbehaviour, answer, scene)
         self._active = [active for active in self._active if not active.over()]
         return _packed(answer, request)

@@ -15,12 +15,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from html.parser import HTMLParser
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
-from cryptowatcher.testing.wire import LocalServer, Reply, Request, json_reply
+from cryptowatcher.testing.wire import LocalService, Reply, Request, json_reply
 
 TOKEN = "123456:AAE-fake_token_of_a_bot"  # noqa: S105  nobody's
 _TAGS = frozenset({"b", "i", "u", "s", "code", "pre", "a"})
@@ -37,10 +36,11 @@ class Sent(msgspec.Struct, frozen=True, kw_only=True):
     buttons: dict[str, str]
 
 
-class FakeTelegram:
+class FakeTelegram(LocalService):
     """sent: messages in order · nods: answers to presses · calls: (method, what was asked) of all requests"""
 
     def __init__(self, token: str = TOKEN) -> None:
+        super().__init__()
         self.chats: set[int] = set()
         self.blocked: set[int] = set()
         self.sent: list[Sent] = []
@@ -54,20 +54,6 @@ class FakeTelegram:
         self._presses: set[str] = set()
         self._changed = asyncio.Condition()
         self._poll = 0
-        self._server = LocalServer(self._answer)
-
-    async def __aenter__(self) -> Self:
-        await self._server.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._server.__aexit__(kind, error, trace)
-
-    @property
-    def origin(self) -> str:
-        return self._server.origin
 
     def next(self, method: str, *replies: Reply) -> None:
         """What the next calls of a method get, whatever they ask."""

@@ -9,40 +9,26 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 
-from cryptowatcher.testing.wire import LocalServer, Reply, Request, json_reply
+from cryptowatcher.testing.wire import LocalService, Reply, Request, json_reply
 
 Rules = Callable[[Request], tuple[Reply, str]]
 """What a service answers, and what its people read; "" where it took nothing."""
 
 
-class PushService:
+class PushService(LocalService):
     """`taken`: what people read, in order; `requests`: all that came."""
 
     def __init__(self, rules: Rules) -> None:
+        super().__init__()
         self.requests: list[Request] = []
         self.taken: list[str] = []
         self.down = False
         self._rules = rules
         self._replies: deque[Reply] = deque()
-        self._server = LocalServer(self._answer)
-
-    async def __aenter__(self) -> Self:
-        await self._server.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._server.__aexit__(kind, error, trace)
-
-    @property
-    def origin(self) -> str:
-        return self._server.origin
 
     def next(self, *replies: Reply) -> None:
         """What the next requests get, whatever they ask."""

@@ -21,12 +21,10 @@ from collections import Counter
 from enum import Enum, auto
 from pathlib import Path
 from random import Random
-from types import TracebackType
-from typing import Self
 
 import msgspec
 
-from cryptowatcher.testing.wire import LocalServer, Reply, Request, Sending, WallTime, wall_time
+from cryptowatcher.testing.wire import LocalService, Reply, Request, Sending, WallTime, wall_time
 
 
 class Mood(Enum):
@@ -55,7 +53,7 @@ class _Bad(msgspec.Struct, kw_only=True):
     delay: float
 
 
-class WebhookReceiver:
+class WebhookReceiver(LocalService):
     """`attempts` are all requests, `received` the taken ones in order.
 
     secret: `whsec_` and base64, or plain text
@@ -72,6 +70,7 @@ class WebhookReceiver:
         flaky: int | None = None,
         clock: WallTime = wall_time,
     ) -> None:
+        super().__init__(port=port, clock=clock)
         self.attempts: list[Request] = []
         self.received: list[Received] = []
         self._key = None if secret is None else signing_key(secret)
@@ -79,20 +78,10 @@ class WebhookReceiver:
         self._flaky = None if flaky is None else Random(flaky)
         self._bad: _Bad | None = None
         self._arrived = asyncio.Condition()
-        self._server = LocalServer(self._answer, port=port, clock=clock)
-
-    async def __aenter__(self) -> Self:
-        await self._server.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._server.__aexit__(kind, error, trace)
 
     @property
     def url(self) -> str:
-        return f"{self._server.origin}/hook"
+        return f"{self.origin}/hook"
 
     @property
     def ids(self) -> Counter[str]:

@@ -124,6 +124,29 @@ class LocalServer:
                 await writer.wait_closed()
 
 
+class LocalService:
+    """`async with` one of its kinds: what it stands for answers on a LocalServer of its own."""
+
+    def __init__(self, *, host: str = "127.0.0.1", port: int = 0, clock: WallTime = wall_time) -> None:
+        self._server = LocalServer(self._answer, host=host, port=port, clock=clock)
+
+    @property
+    def origin(self) -> str:
+        return self._server.origin
+
+    async def __aenter__(self) -> Self:
+        await self._server.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._server.__aexit__(kind, error, trace)
+
+    async def _answer(self, request: Request) -> Reply:
+        raise NotImplementedError
+
+
 async def _read(reader: asyncio.StreamReader, clock: WallTime) -> Request:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     first, *lines = head.split("\r\n")[:-2]

@@ -64,36 +64,34 @@ class AppriseConfig(ChannelSettings, frozen=True, kw_only=True, tag="apprise", t
 
     def __post_init__(self) -> None:
         ChannelSettings.__post_init__(self)
-        where = f"channels.{self.name}"
-        if bool(self.url_file) == bool(self.url_variable):
-            raise ConfigError("name a url_file or a url_variable", where=where)
+        where = f"{self.where}.schemes"
+        self.needs_secret("url")
         for scheme in self.schemes:
             if _SCHEME.fullmatch(scheme) is None:
                 hint = "write what stands before ://, in small letters"
-                raise ConfigError(f"{scheme[:40]!r} is not a scheme", where=f"{where}.schemes", hint=hint)
+                raise ConfigError(f"{scheme[:40]!r} is not a scheme", where=where, hint=hint)
             if scheme in NEVER:
                 hint = "use a channel of this program, or another service"
                 message = f"{scheme!r} acts on this machine or leads elsewhere"
-                raise ConfigError(message, where=f"{where}.schemes", hint=hint)
+                raise ConfigError(message, where=where, hint=hint)
 
     @asynccontextmanager
     async def open(self, deps: Deps) -> AsyncIterator[Channel]:
-        where = f"channels.{self.name}"
-        url = (deps.secret(file=self.url_file, variable=self.url_variable, where=where) or "").strip()
-        channel = Apprise(self, self._checked(url, where), deps.outbound)
+        url = (self.secret("url", deps) or "").strip()
+        channel = Apprise(self, self._checked(url), deps.outbound)
         try:
             yield channel
         finally:
             await channel.end()
 
-    def _checked(self, url: str, where: str) -> str:
+    def _checked(self, url: str) -> str:
         scheme, colon, rest = url.partition("://")
         if not (colon and rest and url.isprintable() and " " not in url and _SCHEME.fullmatch(scheme.lower())):
             hint = "write it as Apprise does: gotify://push.example.org/token"
-            raise ConfigError("not an address of Apprise's", where=where, hint=hint)
+            raise ConfigError("not an address of Apprise's", where=self.where, hint=hint)
         if scheme.lower() not in self.schemes:
             hint = f"these may: {', '.join(self.schemes)}"
-            raise ConfigError(f"{scheme.lower()}:// may not be used", where=f"{where}.schemes", hint=hint)
+            raise ConfigError(f"{scheme.lower()}:// may not be used", where=f"{self.where}.schemes", hint=hint)
         return url
 
 

@@ -26,7 +26,6 @@ from cryptowatcher.errors import ConfigError, Unavailable
 from cryptowatcher.ports import Channel, Clock, Deps
 from cryptowatcher.ports.channel_settings import ChannelSettings
 
-_MOST_ANSWER: Final = 1_000_000
 _LONGEST_TITLE: Final = 256
 _LONGEST_BODY: Final = 4_000
 _COLOURS: Final = {"buy": 0x2EA043, "sell": 0xDA3633, "info": 0x388BFD}
@@ -47,16 +46,14 @@ class DiscordConfig(ChannelSettings, frozen=True, kw_only=True, tag="discord", t
 
     def __post_init__(self) -> None:
         ChannelSettings.__post_init__(self)
-        if bool(self.url_file) == bool(self.url_variable):
-            raise ConfigError("name a url_file or a url_variable", where=f"channels.{self.name}")
+        self.needs_secret("url")
 
     @asynccontextmanager
     async def open(self, deps: Deps) -> AsyncIterator[Channel]:
-        where = f"channels.{self.name}"
-        url = (deps.secret(file=self.url_file, variable=self.url_variable, where=where) or "").strip()
+        url = (self.secret("url", deps) or "").strip()
         if not can_be_asked(url) or "/webhooks/" not in url:
             hint = "copy it from the channel's settings: Integrations, Webhooks"
-            raise ConfigError("not the address of a webhook", where=where, hint=hint)
+            raise ConfigError("not the address of a webhook", where=self.where, hint=hint)
         async with open_http(outbound=deps.outbound, resolve=deps.resolve) as http:
             yield Discord(self, url, http=http, clock=deps.clock)
 
@@ -107,14 +104,7 @@ class Discord:
         return self._config.name
 
     async def send(self, message: Message) -> str:
-        answer = await self._http.request(
-            "POST",
-            self._url,
-            headers={"content-type": "application/json"},
-            content=msgspec.json.encode(post(message)),
-            deadline=self._config.seconds,
-            max_bytes=_MOST_ANSWER,
-        )
+        answer = await self._http.post_json(self._url, post(message), deadline=self._config.seconds)
         return said(answer, now=self._clock.now())
 
 

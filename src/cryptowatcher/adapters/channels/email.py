@@ -76,7 +76,7 @@ class EmailConfig(ChannelSettings, frozen=True, kw_only=True, tag="email", tag_f
 
     def __post_init__(self) -> None:
         ChannelSettings.__post_init__(self)
-        where = f"channels.{self.name}"
+        where = self.where
         if not re.fullmatch(r"[A-Za-z0-9.:-]{1,255}", self.server):
             raise ConfigError("not the name of a server", where=f"{where}.server", hint="write smtp.example.org")
         if not 0 <= self.port <= 65535:
@@ -86,17 +86,14 @@ class EmailConfig(ChannelSettings, frozen=True, kw_only=True, tag="email", tag_f
                 raise ConfigError("not an address", where=f"{where}.{field}", hint="write name@example.org")
         if bool(self.username) != bool(self.password_file or self.password_variable):
             raise ConfigError("a username and a password go together", where=f"{where}.username")
-        if self.password_file and self.password_variable:
-            raise ConfigError("name a password_file or a password_variable, not both", where=where)
+        self.may_have_secret("password")
         if self.username and self.security == "none":
             hint = "use starttls or tls, or leave the username away"
             raise ConfigError("a password is not sent unencrypted", where=f"{where}.security", hint=hint)
 
     @asynccontextmanager
     async def open(self, deps: Deps) -> AsyncIterator[Channel]:
-        where = f"channels.{self.name}"
-        password = deps.secret(file=self.password_file, variable=self.password_variable, where=where)
-        yield Email(self, password, deps.outbound, resolve=deps.resolve)
+        yield Email(self, self.secret("password", deps), deps.outbound, resolve=deps.resolve)
 
 
 class Email:
@@ -132,16 +129,10 @@ class Email:
                     if config.username and self._password is not None:
                         await client.login(config.username, self._password)
                     _, said = await client.send_message(mail)
-        except TimeoutError as error:
-            if said is not None:  # it was taken: only the farewell failed
-                return _receipt(said)
-            words = f"{config.server}: no answer within {config.seconds:g} s"
-            raise Unavailable(words, reason="timeout") from error
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
-            if said is not None:
-                return _receipt(said)
-            # `from None`: what the library says may quote what was sent.
-            raise translate(error, config.server) from None
+            if said is None:  # else it was taken, and only the farewell failed
+                # `from None`: what the library says may quote what was sent.
+                raise translate(error, config) from None
         return _receipt(said)
 
     async def _connect(self) -> socket.socket:
@@ -201,20 +192,19 @@ def as_mail(message: Message, *, sender: str, to: str) -> EmailMessage:
     return mail
 
 
-def translate(error: Exception, server: str) -> Unavailable | Refused:
+def translate(error: Exception, config: EmailConfig) -> Unavailable | Refused:
     """What went wrong, as one of ours, in our own words and the server's code."""
+    server = config.server
     match error:
-        case Refused() | Unavailable():
-            return error
+        case TimeoutError():
+            return Unavailable(f"{server}: no answer within {config.seconds:g} s", reason="timeout")
         case aiosmtplib.SMTPRecipientsRefused(recipients=[first, *_]):
-            return translate(first, server)
+            return translate(first, config)
         case aiosmtplib.SMTPResponseException(code=code) if code >= 500:
             reason = "unauthorized" if code in (530, 534, 535, 538) else "client_error"
             return Refused(f"{server}: SMTP {code}{_what(error)}", reason=reason)
         case aiosmtplib.SMTPResponseException(code=code):
             return Unavailable(f"{server}: SMTP {code}{_what(error)}", reason="server_error")
-        case aiosmtplib.SMTPTimeoutError():
-            return Unavailable(f"{server}: no answer in time", reason="timeout")
         case ssl.SSLError():
             return Unavailable(f"{server}: no trustworthy TLS connection", reason="tls")
         case socket.gaierror():

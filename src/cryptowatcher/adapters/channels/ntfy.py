@@ -24,7 +24,6 @@ from cryptowatcher.errors import ConfigError
 from cryptowatcher.ports import Channel, Clock, Deps
 from cryptowatcher.ports.channel_settings import ChannelSettings
 
-_MOST_ANSWER: Final = 100_000
 _LONGEST_TITLE: Final = 250
 _LONGEST_BODY: Final = 4_000
 """Bytes: beyond 4,096 ntfy turns the text into a file."""
@@ -53,24 +52,21 @@ class NtfyConfig(ChannelSettings, frozen=True, kw_only=True, tag="ntfy", tag_fie
 
     def __post_init__(self) -> None:
         ChannelSettings.__post_init__(self)
-        where = f"channels.{self.name}"
         if not can_be_asked(self.server) or urlsplit(self.server).path.strip("/"):
             hint = "write https://ntfy.sh, without a topic"
-            raise ConfigError("not a server", where=f"{where}.server", hint=hint)
-        if bool(self.topic_file) == bool(self.topic_variable):
-            raise ConfigError("name a topic_file or a topic_variable", where=where)
-        if self.token_file and self.token_variable:
-            raise ConfigError("name a token_file or a token_variable, not both", where=where)
+            raise ConfigError("not a server", where=f"{self.where}.server", hint=hint)
+        self.needs_secret("topic")
+        self.may_have_secret("token")
 
     @asynccontextmanager
     async def open(self, deps: Deps) -> AsyncIterator[Channel]:
-        where = f"channels.{self.name}"
-        topic = deps.secret(file=self.topic_file, variable=self.topic_variable, where=where) or ""
+        topic = self.secret("topic", deps) or ""
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", topic.strip()):
-            raise ConfigError("the topic is not one", where=where, hint="up to 64 letters, digits, - and _")
-        token = deps.secret(file=self.token_file, variable=self.token_variable, where=where)
+            hint = "up to 64 letters, digits, - and _"
+            raise ConfigError("the topic is not one", where=self.where, hint=hint)
+        token = self.secret("token", deps)
         if token is not None and not re.fullmatch(r"[!-~]{1,200}", token.strip()):
-            raise ConfigError("the access token is not one", where=where)
+            raise ConfigError("the access token is not one", where=self.where)
         async with open_http(outbound=deps.outbound, resolve=deps.resolve) as http:
             yield Ntfy(self, topic.strip(), token and token.strip(), http=http, clock=deps.clock)
 
@@ -93,9 +89,7 @@ class Ntfy:
     def __init__(self, config: NtfyConfig, topic: str, token: str | None, *, http: Http, clock: Clock) -> None:
         self._config = config
         self._topic = topic
-        self._headers = {"content-type": "application/json"}
-        if token:
-            self._headers["authorization"] = f"Bearer {token}"
+        self._headers = {"authorization": f"Bearer {token}"} if token else {}
         self._http = http
         self._clock = clock
 
@@ -104,13 +98,11 @@ class Ntfy:
         return self._config.name
 
     async def send(self, message: Message) -> str:
-        answer = await self._http.request(
-            "POST",
+        answer = await self._http.post_json(
             f"{self._config.server.rstrip('/')}/",
+            notification(message, self._topic, self._config.priority),
             headers=self._headers,
-            content=msgspec.json.encode(notification(message, self._topic, self._config.priority)),
             deadline=self._config.seconds,
-            max_bytes=_MOST_ANSWER,
         )
         return receipt(answer, now=self._clock.now())
 

@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from cryptowatcher.adapters.http import Answer, Http, can_be_asked, retry_after
+from cryptowatcher.adapters.http import MOST_ANSWER, Answer, Http, can_be_asked, retry_after
 from cryptowatcher.domain.canary import NAME
 from cryptowatcher.domain.deliveries import ChannelPolicy, RetryPolicy
 from cryptowatcher.domain.messages import Message
@@ -34,8 +34,6 @@ WENT_ROUND: Final = "went round"
 
 _DEADLINE: Final = 10.0
 """Seconds for one call."""
-_MOST_ANSWER: Final = 1_000_000
-"""Bytes of an answer that are read. Nothing is done with them, but an answer cut short is no answer."""
 
 OnRoundTrip = Callable[[float, int], None]
 """Is told of each round in time: seconds from the observation to here, and when it ended (epoch ms)."""
@@ -81,7 +79,7 @@ class Ping:
             return WENT_ROUND
         http, url = self._outside
         try:
-            answer = await http.request("GET", url, deadline=_DEADLINE, max_bytes=_MOST_ANSWER)
+            answer = await http.request("GET", url, deadline=_DEADLINE, max_bytes=MOST_ANSWER)
             receipt = self._receipt(answer)
         except Unavailable as error:
             self._note(reached=False, why=f"{error.reason}: {error}")

@@ -22,7 +22,6 @@ from cryptowatcher.errors import ConfigError, Refused, Unavailable
 from cryptowatcher.ports import Channel, Clock, Deps
 from cryptowatcher.ports.channel_settings import ChannelSettings
 
-_MOST_ANSWER: Final = 100_000
 _LONGEST_TITLE: Final = 150
 _LONGEST_BODY: Final = 2_900
 _WORD: Final = re.compile(r"[a-z_]{2,60}")
@@ -42,16 +41,14 @@ class SlackConfig(ChannelSettings, frozen=True, kw_only=True, tag="slack", tag_f
 
     def __post_init__(self) -> None:
         ChannelSettings.__post_init__(self)
-        if bool(self.url_file) == bool(self.url_variable):
-            raise ConfigError("name a url_file or a url_variable", where=f"channels.{self.name}")
+        self.needs_secret("url")
 
     @asynccontextmanager
     async def open(self, deps: Deps) -> AsyncIterator[Channel]:
-        where = f"channels.{self.name}"
-        url = (deps.secret(file=self.url_file, variable=self.url_variable, where=where) or "").strip()
+        url = (self.secret("url", deps) or "").strip()
         if not can_be_asked(url):
             hint = "copy it from the app's settings: Incoming Webhooks"
-            raise ConfigError("not the address of a webhook", where=where, hint=hint)
+            raise ConfigError("not the address of a webhook", where=self.where, hint=hint)
         async with open_http(outbound=deps.outbound, resolve=deps.resolve) as http:
             yield Slack(self, url, http=http, clock=deps.clock)
 
@@ -88,14 +85,7 @@ class Slack:
         return self._config.name
 
     async def send(self, message: Message) -> str:
-        answer = await self._http.request(
-            "POST",
-            self._url,
-            headers={"content-type": "application/json"},
-            content=msgspec.json.encode(post(message)),
-            deadline=self._config.seconds,
-            max_bytes=_MOST_ANSWER,
-        )
+        answer = await self._http.post_json(self._url, post(message), deadline=self._config.seconds)
         return said(answer, now=self._clock.now())
 
 

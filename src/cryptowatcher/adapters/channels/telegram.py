@@ -32,7 +32,6 @@ from cryptowatcher.ports import Channel, Clock, Deps
 from cryptowatcher.ports.channel_settings import ChannelSettings
 from cryptowatcher.ports.chats import Heard
 
-_MOST_ANSWER: Final = 1_000_000
 _LONGEST_TITLE: Final = 300
 _LONGEST: Final = 3_500
 """Telegram takes 4,096 characters, of which some are two."""
@@ -68,19 +67,17 @@ class TelegramConfig(ChannelSettings, frozen=True, kw_only=True, tag="telegram",
 
     def __post_init__(self) -> None:
         ChannelSettings.__post_init__(self)
-        where = f"channels.{self.name}"
-        if bool(self.token_file) == bool(self.token_variable):
-            raise ConfigError("name a token_file or a token_variable", where=where)
+        self.needs_secret("token")
         if not can_be_asked(self.server) or urlsplit(self.server).path.strip("/"):
-            raise ConfigError("not a server", where=f"{where}.server", hint="write https://api.telegram.org")
+            hint = "write https://api.telegram.org"
+            raise ConfigError("not a server", where=f"{self.where}.server", hint=hint)
 
     @asynccontextmanager
     async def open(self, deps: Deps) -> AsyncIterator[Channel]:
-        where = f"channels.{self.name}"
-        token = (deps.secret(file=self.token_file, variable=self.token_variable, where=where) or "").strip()
+        token = (self.secret("token", deps) or "").strip()
         if not re.fullmatch(r"[0-9]{1,20}:[A-Za-z0-9_-]{10,100}", token):
             hint = "@BotFather gives it: digits, a colon, letters"
-            raise ConfigError("not the token of a bot", where=where, hint=hint)
+            raise ConfigError("not the token of a bot", where=self.where, hint=hint)
         async with open_http(outbound=deps.outbound, resolve=deps.resolve) as http:
             yield Telegram(self, token, http=http, clock=deps.clock, linked=deps.linked)
 
@@ -225,14 +222,7 @@ class Telegram:
             raise Unavailable("the answer is not understood", reason="protocol") from None
 
     async def _call(self, method: str, asked: dict[str, Any], *, deadline: float) -> _Said:
-        answer = await self._http.request(
-            "POST",
-            f"{self._base}/{method}",
-            headers={"content-type": "application/json"},
-            content=msgspec.json.encode(asked),
-            deadline=deadline,
-            max_bytes=_MOST_ANSWER,
-        )
+        answer = await self._http.post_json(f"{self._base}/{method}", asked, deadline=deadline)
         return understood(answer, now=self._clock.now())
 
 

@@ -32,7 +32,7 @@ from urllib.parse import urlsplit
 import msgspec
 import structlog
 
-from cryptowatcher.adapters.http import Http, can_be_asked, open_http, receipt
+from cryptowatcher.adapters.http import MOST_ANSWER, Http, can_be_asked, open_http, receipt
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.messages import Message
 from cryptowatcher.domain.texts import observed_at
@@ -42,8 +42,6 @@ from cryptowatcher.ports.channel_settings import ChannelSettings
 
 log = structlog.get_logger()
 
-_MOST_ANSWER: Final = 1_000_000
-"""Bytes of an answer that are read. Nothing is done with them, but an answer cut short is no answer."""
 _PREFIX: Final = "whsec_"
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -63,10 +61,8 @@ class WebhookConfig(ChannelSettings, frozen=True, kw_only=True, tag="webhook", t
 
     def __post_init__(self) -> None:
         ChannelSettings.__post_init__(self)
-        where = f"channels.{self.name}"
-        check_url(self.url, where=f"{where}.url")
-        if self.secret_file and self.secret_variable:
-            raise ConfigError("name a secret_file or a secret_variable, not both", where=where)
+        check_url(self.url, where=f"{self.where}.url")
+        self.may_have_secret("secret")
 
     def __repr__(self) -> str:
         return f"WebhookConfig(name={self.name!r}, host={urlsplit(self.url).hostname!r})"
@@ -74,11 +70,10 @@ class WebhookConfig(ChannelSettings, frozen=True, kw_only=True, tag="webhook", t
     @asynccontextmanager
     async def open(self, deps: Deps) -> AsyncIterator[Channel]:
         """Warns once when there is no secret to sign with."""
-        where = f"channels.{self.name}"
-        text = deps.secret(file=self.secret_file, variable=self.secret_variable, where=where)
+        text = self.secret("secret", deps)
         if text is None:
             log.warning("webhook_unsigned", channel=self.name, hint="name a secret_file or a secret_variable")
-        key = None if text is None else signing_key(text, where=where)
+        key = None if text is None else signing_key(text, where=self.where)
         async with open_http(outbound=deps.outbound, resolve=deps.resolve) as http:
             yield Webhook(self, key=key, http=http, clock=deps.clock)
 
@@ -121,7 +116,7 @@ class Webhook:
             headers=headers(message.id, now // 1000, body, self._key),
             content=body,
             deadline=self._config.seconds,
-            max_bytes=_MOST_ANSWER,
+            max_bytes=MOST_ANSWER,
         )
         return receipt(answer, now=self._clock.now())
 

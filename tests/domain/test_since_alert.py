@@ -109,6 +109,17 @@ def test_a_first_observation_that_counts_is_counted_from() -> None:
 # --- what it survives ------------------------------------------------------------------------------
 
 
+def test_after_a_while_without_an_alert_to_count_from_it_counts_from_the_next_alike() -> None:
+    """A new version begins with the number it was given; meanwhile no price is followed on behalf of alerts."""
+    story = Story(BOTH)
+    story.rule("other", when="price >= 1000")
+    assert len(story.see(100, 89, 90)) == 1, "from here on 80.1 and 97.9"
+    story.rule(rearm="5%")
+    assert len(story.see(100, 125)) == 1, "from here on 112.5 and 137.5"
+    assert story.see(112)
+    assert story.see(100)
+
+
 def test_it_survives_a_restart_and_edits_that_make_no_new_version() -> None:
     story = Story(UP)
     story.see(100, 110)

@@ -81,6 +81,7 @@ class Anchors:
     def move(self, cols: Ints, values: Floats, last: Floats, alive: NDArray[np.bool_]) -> Sequence[Crossed]:
         """What these prices crossed. `last`: by column, the prices last known before; `alive`: see Constants."""
         if not self._anchors:
+            self._last = None  # what lies there does not follow the prices meanwhile
             return ()
         if last is not self._last or len(self._constants) > max(_SMALL, 2 * self._needed):
             self._constants, self._last = Constants(len(last)), last

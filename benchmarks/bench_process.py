@@ -47,7 +47,8 @@ def _life(port: int, page: int, *, idle: float) -> tuple[float, tuple[float, flo
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "cryptowatcher.toml"
         config.write_text(
-            f'data_dir = "data"\n[web]\nport = {page}\n[log]\nlevel = "error"\n[[sources]]\nkind = "coingecko"\n'
+            f'data_dir = "data"\n[web]\nport = {page}\nopen = true\n[log]\nlevel = "error"\n'
+            '[[sources]]\nkind = "coingecko"\n'
             f'base_url = "http://127.0.0.1:{port}/api/v3"\nevery = "60s"\n'
         )
         began = time.perf_counter()

@@ -130,10 +130,11 @@ class Prometheus:
 
 
 class Exposed:
-    """Prices of the market as a page that Prometheus scrapes."""
+    """Prices of the market as a page that Prometheus scrapes. `asked`: how often it was."""
 
     def __init__(self, names: tuple[str, ...], prices: Floats) -> None:
         self._names = names
+        self.asked = 0
         self.say(prices)
 
     def say(self, prices: Floats) -> None:
@@ -150,10 +151,12 @@ class Exposed:
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                exposed.asked += 1
                 self.send_response(200)
                 self.send_header("Content-Type", "text/plain; version=0.0.4")
                 self.end_headers()
-                self.wfile.write(exposed.page)
+                with contextlib.suppress(ConnectionError):  # it did not wait
+                    self.wfile.write(exposed.page)
 
             def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
                 """Nothing."""

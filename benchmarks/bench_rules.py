@@ -1,6 +1,9 @@
-"""The rule engine on 20,000 pairs: simple rules, composite rules, the sorted constants alone, and a storm.
+"""The rule engine on 20,000 pairs: simple rules, composite rules, and a storm.
 
-    python -m benchmarks.bench_rules [simple|composite|constants|storm ...] [RULES]
+    python -m benchmarks.bench_rules [simple|restored|composite|storm ...] [RULES]
+
+`restored`, only where it is asked for (10 million unless said), takes simple rules as a checkpoint gives them,
+built by columns: to add so many takes a quarter of an hour.
 
 An update is one observation of each pair, as a page of a source brings it. What it costs without rules (keeping
 windows and candles) is the first line of its table. Constants lie far from the prices, so hardly anything fires:
@@ -23,8 +26,8 @@ import msgspec
 import numpy as np
 import psutil
 
+from benchmarks.simple_by_columns import enrol_one_each, held, with_rules
 from cryptowatcher.domain.alerts import Alert
-from cryptowatcher.domain.rules.constants import Constants
 from cryptowatcher.domain.rules.engine import Engine
 from cryptowatcher.domain.rules.model import Rule, RuleChange, RuleSpec
 from cryptowatcher.domain.ticks import Floats, Ints, TickBatch
@@ -35,13 +38,14 @@ PAIRS = 20_000
 MINUTE = 60_000
 BEGIN = 1_700_000_040_000
 WARM = 70  # updates before anything is measured
-UPDATES = 40
+UPDATES = 320  # so that p99 is more than the longest
+PAGE = 1_000  # rules that come at once, as pages of changes
+ALONE = 1_000  # rules that come one by one
 MOVE = 0.000_2  # usual size of a move between two updates
-NEAR_MOVE = 0.000_7  # the same where constants lie near
 SIMPLE = (0, 10_000, 100_000, 1_000_000)
 COMPOSITE = (0, 10_000, 100_000)
-CONSTANTS = (1_000_000, 10_000_000)
 STORM = (100_000,)
+RESTORED = (10_000_000,)
 SHAPES = 200
 FEATURES = (
     "change(5m)",
@@ -61,18 +65,22 @@ PERCENT = (True, True, True, True, True, False, False, True, False, False)
 
 class Cost(msgspec.Struct, frozen=True):
     """What was measured, in CPU time of the process: others use the machine too.
-    `add_us` is µs a rule, `memory` bytes a rule, all else ms; `arming` is the first look at all of them;
-    of two numbers one is the median, one the p99. `wall`: the median update by the clock on the wall."""
+
+    `add_us` is µs a rule of many, `one_us` of one that comes by itself, `memory` bytes a rule, all else ms;
+    `arming` is the first look at all of them; of two numbers one is the median, one the p99. `wall`: the median
+    update by the clock on the wall.
+    """
 
     rules: int
     add_us: float
+    one_us: float
     memory: float
     arming: float
-    update: tuple[float, float]
-    wall: float
-    popular: tuple[float, float]
-    one: tuple[float, float]
-    alerts: int
+    update: tuple[float, float] = (0.0, 0.0)
+    wall: float = 0.0
+    popular: tuple[float, float] = (0.0, 0.0)
+    one: tuple[float, float] = (0.0, 0.0)
+    alerts: int = 0
 
 
 class Market:
@@ -100,15 +108,19 @@ class Market:
         self.engine.changes()
         return took
 
-    def add(self, specs: Sequence[RuleSpec]) -> float:
-        """Rules come; µs of CPU each."""
+    def add(self, specs: Sequence[RuleSpec], page: int = 1, first: int = 0) -> float:
+        """Rules come, so many at once; µs of CPU each. `first`: the number of the first."""
         rules = [
-            Rule(id=f"r{number:012x}", owner="local", version=1, spec=spec) for number, spec in enumerate(specs)
+            Rule(id=f"r{number:012x}", owner="local", version=1, spec=spec)
+            for number, spec in enumerate(specs, start=first)
+        ]
+        changes = [
+            RuleChange(number=number, rule_id=rule.id, owner="local", head=0, saved_at=0, rule=rule)
+            for number, rule in enumerate(rules, start=first + 1)
         ]
         cpu = time.process_time()
-        for number, rule in enumerate(rules, start=1):
-            change = RuleChange(number=number, rule_id=rule.id, owner="local", head=0, saved_at=0, rule=rule)
-            self.engine.apply(change, seq=self._seq)
+        for begin in range(0, len(changes), page):
+            self.engine.apply_many([(self._seq, change) for change in changes[begin : begin + page]])
         self.engine.changes()
         return 1e6 * (time.process_time() - cpu) / max(1, len(rules))
 
@@ -178,104 +190,65 @@ def measure(kind: Callable[[Market, int], list[RuleSpec]], count: int) -> Cost:
     specs = kind(market, count)
     gc.collect()
     before = psutil.Process().memory_info().rss
-    add = market.add(specs)
+    alone = min(ALONE, count // 10)
+    add = market.add(specs[: count - alone], page=PAGE)
+    one = market.add(specs[count - alone :], first=count - alone)
     _, arming = market.tick()
     gc.collect()
     memory = psutil.Process().memory_info().rss - before
+    return observed(market, Cost(count, add, one, memory / max(1, count), arming))
+
+
+def measure_restored(count: int) -> Cost:
+    """Simple rules come back from a checkpoint, into a market that goes on. `add_us` is the restore."""
+    market = Market()
+    enrol_one_each(market.engine, market.names)
+    for _ in range(WARM):
+        market.tick()
+    cols = popularity(count)
+    away = np.random.default_rng(4).uniform(0.05, 0.8, count)
+    up, price = np.arange(count) % 2 == 0, np.arange(count) % 4 < 2
+    numbers = np.where(price, market.price[cols] * np.where(up, 1 + away, 1 - away), np.where(up, away, -away))
+    state = with_rules(market.engine.state(), cols, numbers)
+    market.engine = Engine()
+    del cols, away, up, price, numbers
+    gc.collect()
+    before = psutil.Process().memory_info().rss - held(state)
+    cpu = time.process_time()
+    market.engine.restore(state)
+    restore = 1e6 * (time.process_time() - cpu) / count
+    one = market.add(
+        [
+            RuleSpec(name=f"more {n}", pairs=market.names[n : n + 1], when="price >= 1000000000")
+            for n in range(ALONE)
+        ],
+        first=count,
+    )
+    _, arming = market.tick()
+    gc.collect()
+    memory = psutil.Process().memory_info().rss - before
+    return observed(market, Cost(count, restore, one, memory / count, arming))
+
+
+def observed(market: Market, cost: Cost) -> Cost:
+    """With what updates cost."""
     market.fired.clear()
     updates = [market.tick() for _ in range(UPDATES)]
-    ten = [market.tick(np.arange(10), ms=1_000)[1] for _ in range(200)]
-    one = [market.tick(np.arange(number % 100, number % 100 + 1), ms=1_000)[1] for number in range(200)]
-    return Cost(
-        count,
-        add,
-        memory / max(1, count),
-        arming,
-        spread([cpu for _, cpu in updates]),
-        statistics.median(wall for wall, _ in updates),
-        spread(ten),
-        spread(one),
-        len(market.fired),
+    ten = [market.tick(np.arange(10), ms=1_000)[1] for _ in range(UPDATES)]
+    one = [market.tick(np.arange(number % 100, number % 100 + 1), ms=1_000)[1] for number in range(UPDATES)]
+    return msgspec.structs.replace(
+        cost,
+        update=spread([cpu for _, cpu in updates]),
+        wall=statistics.median(wall for wall, _ in updates),
+        popular=spread(ten),
+        one=spread(one),
+        alerts=len(market.fired),
     )
 
 
 def spread(took: list[float]) -> tuple[float, float]:
     """Median and 99 of 100."""
     return float(np.median(took)), float(np.quantile(took, 0.99))
-
-
-class Wall:
-    """The sorted constants of many numbers, and the values that move among them. No rules, no features."""
-
-    def __init__(self, count: int, numbers: int, *, heavy: bool) -> None:
-        rng, share = np.random.default_rng(6), count // numbers
-        self.values = np.exp(rng.normal(0, 3, (numbers, PAIRS)))
-        self.tables = [Constants(PAIRS) for _ in range(numbers)]
-        self.alive = np.ones(2 * count, np.bool_)
-        self.slots = count
-        self.sorting = 0.0  # s
-        self._rng = rng
-        for number, (table, values) in enumerate(zip(self.tables, self.values, strict=True)):
-            cols = popularity(share) if heavy else rng.integers(0, PAIRS, share)
-            around = values[cols] * (1 + rng.uniform(-0.2, 0.2, share))
-            slots = np.arange(number * share, (number + 1) * share)
-            begin = time.process_time()
-            table.add_many(cols, around, slots)
-            table.settle(values, self.alive)
-            self.sorting += time.process_time() - begin
-
-    def update(self) -> tuple[float, float, int]:
-        """Every value moves: how long that took, how long as many compares side by side take bare, in ms; and how
-        many constants were crossed."""
-        self.values = self.values * (1 + self._rng.normal(0, NEAR_MOVE, self.values.shape))
-        took, crossed = self.move(np.arange(PAIRS), slice(None))
-        low, high, flat = self.values.ravel() * 0.9, self.values.ravel() * 1.1, self.values.ravel()
-        begin = time.process_time()
-        np.flatnonzero((flat < low) | (flat >= high))
-        return took, 1_000 * (time.process_time() - begin), crossed
-
-    def jump(self, factor: float) -> float:
-        """The most popular pair's values jump; ms."""
-        self.values[:, 0] *= factor
-        return self.move(np.zeros(1, np.int64), None)[0]
-
-    def move(self, cols: Ints, at: slice | None) -> tuple[float, int]:
-        """The values of these pairs are as they are now: ms, and how many constants were crossed."""
-        now = self.values[:, cols]
-        begin, crossed = time.process_time(), 0
-        for table, values in zip(self.tables, now, strict=True):
-            table.settle(values, self.alive)
-            crossed += sum(len(each.slots) for each in table.move(cols, values, at))
-        return 1_000 * (time.process_time() - begin), crossed
-
-    def more(self, count: int) -> float:
-        """So many constants come to the first number; ms until they are sorted in."""
-        cols, values = self._rng.integers(0, PAIRS, count), self.values[0]
-        slots = self.slots + np.arange(count)
-        self.slots += count
-        begin = time.process_time()
-        self.tables[0].add_many(cols, values[cols] * 1.1, slots)
-        self.tables[0].settle(values, self.alive)
-        return 1_000 * (time.process_time() - begin)
-
-
-def constants(count: int, numbers: int, *, heavy: bool) -> list[str]:
-    """The sorted constants of some numbers alone, as many as rules on them have."""
-    gc.collect()
-    before = psutil.Process().memory_info().rss
-    wall = Wall(count, numbers, heavy=heavy)
-    gc.collect()
-    held = psutil.Process().memory_info().rss - before - wall.values.nbytes - wall.alive.nbytes
-    updates = [wall.update() for _ in range(UPDATES)]
-    jumps = [wall.jump(factor) for factor in (1.2, 1 / 1.2) * 5]
-    edits = [wall.more(1) for _ in range(100)]
-    storms = [wall.more(max(1, count // numbers // 2_000)) for _ in range(200)]
-    return [
-        f"{count:12,}{numbers:9}{'heavy' if heavy else 'even':>7}{wall.sorting:8.1f} s{held / count:7.1f} B"
-        f"{_two(spread([took for took, _, _ in updates]))}{statistics.median(bare for _, bare, _ in updates):7.2f}"
-        f"{statistics.median(many for _, _, many in updates):9,.0f}{_two(spread(jumps))}{_two(spread(edits))}"
-        f"{max(storms):9.1f}"
-    ]
 
 
 def storm(count: int) -> list[str]:
@@ -299,22 +272,22 @@ def storm(count: int) -> list[str]:
     return [f"{count:12,}{wall:9.0f} ms{cpu:9.0f} ms{1_000 * cpu / count:9.1f} µs"]
 
 
-def rows(kind: Callable[[Market, int], list[RuleSpec]], counts: Sequence[int]) -> None:
+def rows(measured: Callable[..., Cost], counts: Sequence[int], *kind: object) -> None:
     """A line for each number of rules."""
     print(
-        f"{'rules':>12}{'add':>10}{'memory':>9}{'arming':>11}{'all pairs: median, p99':>26}{'wall':>8}"
-        f"{'ten most popular':>20}{'one pair':>18}{'alerts':>8}"
+        f"{'rules':>12}{'add many':>12}{'one':>8}{'memory':>9}{'arming':>11}{'all pairs: median, p99':>26}"
+        f"{'wall':>8}{'ten most popular':>20}{'one pair':>18}{'alerts':>8}"
     )
     for count in counts:
-        cost = alone(measure, kind, count)
+        cost = alone(measured, *kind, count)
         print(
-            f"{count:12,}{cost.add_us:7.0f} µs{cost.memory:7.0f} B{cost.arming:8.0f} ms{'':6}{_two(cost.update)}"
-            f"{cost.wall:8.1f}{_two(cost.popular)}{_two(cost.one)}{cost.alerts:8}",
+            f"{count:12,}{cost.add_us:9.1f} µs{cost.one_us:5.0f} µs{cost.memory:7.0f} B{cost.arming:8.0f} ms{'':6}"
+            f"{two(cost.update)}{cost.wall:8.1f}{two(cost.popular)}{two(cost.one)}{cost.alerts:8}",
             flush=True,
         )
 
 
-def _two(took: tuple[float, float]) -> str:
+def two(took: tuple[float, float]) -> str:
     return f"{took[0]:9.2f},{took[1]:7.2f} "
 
 
@@ -327,28 +300,18 @@ def alone(run: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 def main() -> None:
     given = sys.argv[1:] if sys.argv[0].endswith("bench_rules.py") else []
     most = [int(word.replace(",", "")) for word in given if word[0].isdigit()]
-    wanted = [word for word in given if not word[0].isdigit()] or ["simple", "composite", "constants", "storm"]
+    wanted = [word for word in given if not word[0].isdigit()] or ["simple", "composite", "storm"]
     load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
     print(f"{PAIRS:,} pairs; all but `wall` is CPU time of the process, in ms unless said. Load before: {load}")
     if "simple" in wanted:
         print("\nsimple rules: `price` or `change(5m)` against a constant of their own")
-        rows(simple_rules, most or SIMPLE)
+        rows(measure, most or SIMPLE, simple_rules)
+    if "restored" in wanted:
+        print("\nthe same rules as a checkpoint gives them; `add many` is the restore")
+        rows(measure_restored, most or RESTORED)
     if "composite" in wanted:
         print(f"\ncomposite rules: {SHAPES} shapes of 2 to 4 comparisons over {len(FEATURES)} numbers")
-        rows(composite_rules, most or COMPOSITE)
-    if "constants" in wanted:
-        print(
-            "\nthe sorted constants alone: of how many numbers, on popular pairs or evenly; load, memory each;"
-            "\nall pairs move, as many compares bare, constants crossed; the most popular pair jumps by a fifth;"
-            "\none constant more; the longest of 200 times a twentieth of a percent more, merges among them"
-        )
-        print(
-            f"{'constants':>12}{'numbers':>9}{'':7}{'load':>10}{'memory':>9}{'update: med., p99':>18}{'bare':>7}"
-            f"{'crossed':>9}{'jump':>18}{'one more':>18}{'longest':>9}"
-        )
-        for count in most or CONSTANTS:
-            for numbers, heavy in ((1, True), (1, False), (50, True), (50, False)):
-                print(*alone(constants, count, numbers, heavy=heavy), sep="\n", flush=True)
+        rows(measure, most or COMPOSITE, composite_rules)
     if "storm" in wanted:
         print("\none tick fires so many rules: alerts made and standings changed, not yet committed")
         for count in most or STORM:

@@ -13,7 +13,7 @@ import asyncio
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -82,16 +82,17 @@ def rows(count: int) -> Iterator[tuple[str, str, str]]:
         yield rule_id(OWNER, name), name, text
 
 
-def fill(store: Path, count: int) -> None:
-    db = connect(store)
+def fill(store: Path, rows: Iterable[tuple[str, str, str]]) -> None:
+    """A store with these rules: id, name and text of each."""
+    number, db = 0, connect(store)
     db.execute("BEGIN IMMEDIATE")
     columns = "(id, owner, name, version, origin, paused, spec)"
     into_rules = f"INSERT INTO rules {columns} VALUES (?, ?, ?, 1, 'owner', 0, ?)"
-    for number, (identity, name, text) in enumerate(rows(count), 1):
+    for number, (identity, name, text) in enumerate(rows, 1):
         rule = f'{{"id":"{identity}","owner":"{OWNER}","version":1,"spec":{text},"origin":"owner"}}'
         db.execute(into_rules, (identity, OWNER, name, text))
         db.execute("INSERT INTO rule_changes VALUES (?, ?, ?, 0, 0, ?)", (number, identity, OWNER, rule))
-    db.execute("UPDATE counters SET value = ? WHERE name = 'rule changes'", (count,))
+    db.execute("UPDATE counters SET value = ? WHERE name = 'rule changes'", (number,))
     db.execute("COMMIT")
     db.close()
 
@@ -100,7 +101,7 @@ async def make(folder: Path, count: int) -> None:
     """A store with rules and a journal with prices, that no watcher has met."""
     async with open_sqlite_store(folder / "store.db"):
         pass
-    fill(folder / "store.db", count)
+    fill(folder / "store.db", rows(count))
     async with open_sqlite_journal(folder / "journal.db", clock=SystemClock()) as journal:
         for update in range(UPDATES):
             await journal.append([Draft("bench", update + 1, prices(update))])

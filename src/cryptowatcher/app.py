@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import os
 import secrets
@@ -23,16 +24,18 @@ import structlog
 
 from cryptowatcher.adapters.clock import SystemClock
 from cryptowatcher.adapters.journals.sqlite import open_sqlite_journal
+from cryptowatcher.adapters.pictures import draw, warm_up
 from cryptowatcher.adapters.runner import CommitMeter
 from cryptowatcher.adapters.traces import open_traces
 from cryptowatcher.config import Config, name_of
 from cryptowatcher.config.canary import life_begins
+from cryptowatcher.domain.accounts import link_path, link_to
 from cryptowatcher.domain.canary import NAME as CANARY
 from cryptowatcher.domain.canary import SYSTEM_OWNER
 from cryptowatcher.domain.messages import wording_of
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleSpec
 from cryptowatcher.errors import Unavailable
-from cryptowatcher.listening import Listening
+from cryptowatcher.listening import Listening, asked_at
 from cryptowatcher.pipeline.meters import LoopLag, Meters
 from cryptowatcher.ports import Clock, Deps, Journal, Store, Tx
 from cryptowatcher.program import Pipeline, innermost
@@ -137,9 +140,16 @@ async def _tell_service(pipeline: Pipeline, page_ready: asyncio.Event, service: 
         await asyncio.sleep(PULSE_EVERY)
 
 
-async def serve(config: Config, stop: asyncio.Event, door: Listening, parent: Parent | None = None) -> None:
+async def serve(
+    config: Config,
+    stop: asyncio.Event,
+    door: Listening,
+    parent: Parent | None = None,
+    *,
+    tell_link: Callable[[str], None] = lambda link: None,
+) -> None:
     """The page and the API until `stop` is set, over the data of a pipeline that may or may not be running;
-    `parent` tells how it is."""
+    `parent` tells how it is. While there is no account, `tell_link` is given a link that makes the first."""
     # The pipeline's process never needs these, and they are a third of its memory.
     from cryptowatcher.web import server
     from cryptowatcher.web.api import build
@@ -156,6 +166,7 @@ async def serve(config: Config, stop: asyncio.Event, door: Listening, parent: Pa
                 return
             # Readers have a connection of their own, so that asking never waits for a writer.
             reads = await stack.enter_async_context(config.store.open(deps(config, clock), readonly=True))
+            await _tell_first_link(config, store, clock, door, tell_link)
             hub = Hub(secrets.token_hex(4))
             pulses, lag = Pulses(clock), LoopLag(clock)
             web = WebDeps(
@@ -168,8 +179,10 @@ async def serve(config: Config, stop: asyncio.Event, door: Listening, parent: Pa
                 version=metadata.version("cryptowatcher"),
                 channels=tuple(channel.name for channel in config.channels),
                 try_channel=partial(_try_channel, config, clock),
+                plan=config.owner.plan_or_days(),
                 wordings={c.name: wording_of(c.policy(), config.owner.kindness()) for c in config.channels},
                 hosts=config.web.hosts,
+                open=config.web.open,
                 data_dir=config.data_dir,
                 store_file=getattr(config.store, "file", None),
                 pulse=pulses.newest,
@@ -178,7 +191,7 @@ async def serve(config: Config, stop: asyncio.Event, door: Listening, parent: Pa
             )
             async with asyncio.TaskGroup() as group:
                 start = group.create_task
-                beside = [start(follow(journal, reads, hub, owner=LOCAL_OWNER)), start(lag.run())]
+                beside = [start(follow(journal, reads, hub, clock=clock)), start(lag.run())]
                 beside += [start(parent.follow(pulses.take))] if parent else []
                 started = parent.ready if parent else lambda: None
                 await server.serve(build(web), sockets=door.sockets, stop=stop, hub=hub, started=started)
@@ -188,10 +201,40 @@ async def serve(config: Config, stop: asyncio.Event, door: Listening, parent: Pa
         raise innermost(error) from error
 
 
+async def _tell_first_link(
+    config: Config, store: Store, clock: Clock, door: Listening, tell: Callable[[str], None]
+) -> None:
+    if config.web.open:
+        return
+    try:
+        path = await store.run(lambda tx: first_link(tx, clock.now()))
+    except Unavailable as error:  # the disk is full: the page must say so, and `users link` makes one later
+        log.warning("no link for the first account could be made", reason=error.reason)
+        return
+    if path is not None:
+        tell(address_of_page(config, door.port) + path)
+
+
+def first_link(tx: Tx, now: int) -> str | None:
+    """The path of a new link that makes the first account; the one before is good no more. None when there is an
+    account."""
+    if tx.has_users():
+        return None
+    secret = secrets.token_urlsafe(32)
+    tx.add_link(link_to("setup", secret, now, role="admin"))
+    return link_path(secret)
+
+
+def address_of_page(config: Config, port: int) -> str:
+    """Where a person reaches the page: what the configuration says, else on this machine."""
+    host = asked_at(config.web.host)
+    return config.owner.link.rstrip("/") or f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 async def _try_channel(config: Config, clock: Clock, name: str) -> Tried:
     """It is opened anew for this: the one that is at work belongs to another process."""
     settings = next(channel for channel in config.channels if channel.name == name)
-    return await try_channel(settings, deps(config, clock), owner=LOCAL_OWNER)
+    return await try_channel(settings, deps(config, clock), owner=LOCAL_OWNER, draw=draw)
 
 
 async def _journal_when_there(
@@ -259,6 +302,13 @@ async def sync_defaults(store: Store, journal: Journal, rules: Sequence[RuleSpec
     await store.run(save)
 
 
+def keep_for_good() -> None:
+    """What is in memory now is there to stay, so the garbage collector need not look through it again: with a
+    million rules that takes 50 ms, and everybody waits."""
+    gc.collect()
+    gc.freeze()
+
+
 @asynccontextmanager
 async def open_pipeline(config: Config, *, loop_lag: Callable[[], float]) -> AsyncIterator[Pipeline]:
     """Everything the pipeline needs, opened in order and closed in reverse. `loop_lag`: see LoopLag.worst."""
@@ -271,6 +321,8 @@ async def open_pipeline(config: Config, *, loop_lag: Callable[[], float]) -> Asy
         mine = msgspec.structs.replace(mine, linked=partial(_linked_in, store))
         channels = {c.name: await enter(c.open(mine)) for c in config.channels}
         policies = {name_of(settings): settings.policy() for settings in config.channels}
+        if any(policy.picture for policy in policies.values()):
+            await warm_up()
         sources = [await enter(source.open(mine)) for source in config.sources]
         traces = await enter(open_traces(config.traces, version=metadata.version("cryptowatcher")))
         await sync_rules(store, journal, config.rules, mine.clock, lists=config.watchlists)
@@ -296,8 +348,11 @@ async def open_pipeline(config: Config, *, loop_lag: Callable[[], float]) -> Asy
             defaults=[channel.name for channel in config.channels],
             keep=config.keep.retention(),
             kindness=config.owner.kindness(),
+            summary=config.owner.plan(),
             history=config.history.terms(),
             work=asyncio.to_thread,
+            recovered=keep_for_good,
+            draw=draw,
             meters=meters,
             traces=traces,
         )

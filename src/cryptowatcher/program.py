@@ -15,7 +15,9 @@ from cryptowatcher.domain.deliveries import ChannelPolicy
 from cryptowatcher.domain.hours import zone_named
 from cryptowatcher.domain.quiet import Kindness
 from cryptowatcher.domain.retention import Retention
+from cryptowatcher.domain.rules.model import LOCAL_OWNER
 from cryptowatcher.domain.status import Pulse
+from cryptowatcher.domain.summary import Plan
 from cryptowatcher.domain.watcher import CHECKPOINT_SCHEMA
 from cryptowatcher.errors import Unavailable
 from cryptowatcher.pipeline.backfill import Backfill
@@ -25,11 +27,14 @@ from cryptowatcher.pipeline.collect import Collector
 from cryptowatcher.pipeline.meters import Meters
 from cryptowatcher.pipeline.notify import Notifier
 from cryptowatcher.pipeline.pacing import Pacer
+from cryptowatcher.pipeline.pictures import Pictures
 from cryptowatcher.pipeline.score import Scorer
+from cryptowatcher.pipeline.summary import Summarizer
 from cryptowatcher.pipeline.tidy import Tidier
 from cryptowatcher.pipeline.watch import Watch
 from cryptowatcher.ports import Channel, Clock, HistorySource, Journal, Source, Store, Traces
 from cryptowatcher.ports.chats import ChatLine
+from cryptowatcher.ports.pictures import Draw
 from cryptowatcher.recall import Work, at_once
 from cryptowatcher.supervise import Jobs
 
@@ -42,7 +47,13 @@ log = structlog.get_logger()
 
 
 class Pipeline:
-    """collect, watch, notify, tidy and beat over one journal and one store."""
+    """collect, watch, notify, tidy and beat over one journal and one store.
+
+    defaults: channels of the rules that name none; None: all
+    history:  how to ask for what was not watched; None: not at all
+    work:     how what takes long is done; draw: who draws pictures, None: nobody
+    summary:  when the built-in owner is told one; None: never
+    """
 
     def __init__(
         self,
@@ -59,15 +70,17 @@ class Pipeline:
         beat_every: float = BEAT_EVERY,
         keep: Retention = Retention(),  # noqa: B008  it is frozen
         kindness: Kindness | None = None,
+        summary: Plan | None = None,
         meters: Meters | None = None,
         traces: Traces | None = None,
         history: Terms | None = None,
         work: Work = at_once,
+        draw: Draw | None = None,
+        recovered: Callable[[], None] = lambda: None,
     ) -> None:
-        """`defaults`: channels of the rules that name none; without it all. `history`: how to ask for what was not
-        watched, None: not at all. `work`: how what takes long is done."""
         self._history = history
         self._work = work
+        self._recovered = recovered
         self._store = store
         self._journal = journal
         self._clock = clock
@@ -91,14 +104,19 @@ class Pipeline:
             kindness=kindness,
             meters=self.meters,
             traces=traces,
+            pictures=Pictures(store, draw) if draw else None,
         )
         lines = [channel for channel in channels.values() if isinstance(channel, ChatLine) and channel.listens]
-        zone = zone_named((kindness or Kindness()).time_zone, where="owner.time_zone")
-        self._chatters = [
-            Chatter(line, store, journal, clock, random, engine=lambda: self._watch.engine, zone=zone)
-            for line in lines
-        ]
+        self._chatters = [self._new_chatter(line, kindness or Kindness()) for line in lines]
+        self._summarizer = summary and Summarizer(
+            store, clock, summary, owner=LOCAL_OWNER, channels=self._defaults, told=self._notifier.wake
+        )
         self._watch = self._new_watch()
+
+    def _new_chatter(self, line: ChatLine, kindness: Kindness) -> Chatter:
+        zone = zone_named(kindness.time_zone, where="owner.time_zone")
+        parts = self._store, self._journal, self._clock, self._random
+        return Chatter(line, *parts, engine=lambda: self._watch.engine, zone=zone)
 
     def _new_watch(self) -> Watch:
         return Watch(
@@ -106,7 +124,7 @@ class Pipeline:
             self._store,
             self._clock,
             channels=self._defaults,
-            committed=self._notifier.wake,
+            queueing=self._notifier.wake,
             meters=self.meters,
             traces=self._traces,
             work=self._work,
@@ -136,8 +154,10 @@ class Pipeline:
         """
         keep = self._jobs.keep
         named = (source.name for source in self._sources)
-        chats = {f"chat {chatter.name}": chatter.run for chatter in self._chatters}
-        self.meters.expect_jobs("beat", "tidy", "score", "watch", "notify", *chats, *named)
+        talking = {f"chat {chatter.name}": chatter.run for chatter in self._chatters}
+        if self._summarizer:
+            talking["summary"] = self._summarizer.run
+        self.meters.expect_jobs("beat", "tidy", "score", "watch", "notify", *talking, *named)
         try:
             async with asyncio.TaskGroup() as group:
                 start = group.create_task
@@ -148,7 +168,7 @@ class Pipeline:
                 score = start(keep("score", self._scorer.run))
                 watch = start(keep("watch", self._follow))
                 notify = start(keep("notify", self._notifier.run))
-                talks = [start(keep(job, run)) for job, run in chats.items()]
+                talks = [start(keep(job, run)) for job, run in talking.items()]
                 await stop.wait()
                 log.info("stopping")
                 stopping()
@@ -204,7 +224,9 @@ class Pipeline:
     async def _follow(self) -> None:
         # What was stepped and not committed is only in memory: after a failure begin from the store again.
         self._watch = self._new_watch()
-        await self._watch.run()
+        await self._watch.recover()
+        self._recovered()
+        await self._watch.follow()
 
     async def _drain(self) -> None:
         with contextlib.suppress(TimeoutError, Unavailable):

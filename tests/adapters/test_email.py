@@ -26,7 +26,13 @@ from cryptowatcher.domain.addresses import Outbound
 from cryptowatcher.domain.texts import AlertText
 from cryptowatcher.errors import ConfigError, Error, Refused, Unavailable
 from cryptowatcher.ports import Channel, Deps
-from cryptowatcher.testing.contracts.channel import ChannelContract, Outside, sample_alert, sample_message
+from cryptowatcher.testing.contracts.channel import (
+    PICTURE,
+    Gallery,
+    PictureContract,
+    sample_alert,
+    sample_message,
+)
 
 PASSWORD = "correct horse"
 HERE = Outbound(allow=("127.0.0.0/8",))
@@ -39,6 +45,7 @@ class Mailbox:
         self.mails: list[EmailMessage] = []
         self.answers: dict[str, str] = {}
         self.hang: str = ""
+        self.no_files = False
 
     async def handle_RCPT(  # noqa: N802  the server's name for it
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
@@ -55,6 +62,8 @@ class Mailbox:
             return self.answers["data"]
         content = envelope.content
         assert isinstance(content, bytes)
+        if self.no_files and b"image/png" in content:
+            return "552 5.3.4 message too big"
         self.mails.append(message_from_bytes(content, policy=policy.default))
         return "250 OK queued as 4711"
 
@@ -69,6 +78,13 @@ class Post:
 
     async def arrived(self) -> list[str]:
         return [f"{mail['Subject']}\n{_words(mail, 'plain')}" for mail in self.box.mails]
+
+    async def pictures(self) -> list[bytes]:
+        parts = [part for mail in self.box.mails for part in mail.walk()]
+        return [bytes(part.get_content()) for part in parts if part.get_content_type() == "image/png"]
+
+    async def refuse_pictures(self) -> None:
+        self.box.no_files = True
 
     async def break_down(self) -> None:
         self.server.close()
@@ -114,7 +130,7 @@ async def posted(
         "security": "starttls" if tls else "none",
         "sender": "Prices <watcher@example.org>",
         "to": "me@example.org",
-        "timeout": "5s",
+        "timeout": "30s",
     }
     if password:
         settings |= {"username": "watcher", "password_file": "password"}
@@ -126,8 +142,8 @@ async def posted(
         server.close()
 
 
-class TestEmail(ChannelContract):
-    def outside(self) -> AbstractAsyncContextManager[Outside]:
+class TestEmail(PictureContract):
+    def outside(self) -> AbstractAsyncContextManager[Gallery]:
         return posted()
 
 
@@ -149,6 +165,22 @@ def test_a_mail_has_its_words_twice_and_the_server_s_answer_is_the_receipt() -> 
     assert "bitcoin/usd" in mail["Subject"]
     assert "Price 50,123.5 usd." in _words(mail, "plain")
     assert "Price 50,123.5 usd." in _words(mail, "html")
+
+
+def test_a_picture_travels_inside_the_mail_and_stands_in_its_html() -> None:
+    message = msgspec.structs.replace(sample_message(sample_alert()), picture=PICTURE)
+    mail = as_mail(message, sender="a@b.org", to="c@d.org")
+    read = message_from_bytes(mail.as_bytes(), policy=policy.default)
+    assert [part.get_content_type() for part in read.walk()] == [
+        "multipart/alternative", "text/plain", "multipart/related", "text/html", "image/png",
+    ]  # fmt: skip
+    image = list(read.walk())[-1]
+    assert image.get_content_disposition() == "inline"
+    assert f'src="cid:{image["Content-ID"].strip("<>")}"' in _words(read, "html")
+    assert "Price 50,123.5 usd." in _words(read, "plain")
+    without = as_mail(sample_message(sample_alert()), sender="a@b.org", to="c@d.org")
+    assert "<img" not in _words(without, "html")
+    assert without["Message-ID"] == mail["Message-ID"]
 
 
 def test_the_same_alert_has_the_same_message_id_and_another_has_another() -> None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import inspect
+import subprocess
+import sys
 import tracemalloc
 import zlib
 
@@ -25,7 +27,7 @@ def ask(behave: Behaviour, *, deadline: float = 5.0, max_bytes: int = 10_000, pa
     return asyncio.run(main())
 
 
-def reason(behave: Behaviour, *, deadline: float = 5.0, max_bytes: int = 10_000) -> str:
+def reason(behave: Behaviour, *, deadline: float = 30.0, max_bytes: int = 10_000) -> str:
     path = f"/{SECRET}?key={SECRET}"
     with pytest.raises(Unavailable) as caught:
         ask(behave, deadline=deadline, max_bytes=max_bytes, path=path)
@@ -402,3 +404,30 @@ def test_retry_after_may_be_absent() -> None:
 def test_a_retry_date_counts_from_the_servers_own_clock() -> None:
     headers = {"retry-after": "Sat, 15 May 2021 13:43:23 GMT", "date": "Sat, 15 May 2021 13:43:00 GMT"}
     assert retry_after(headers, NOW - 86_400_000) == 23.0
+
+
+FIRST_REQUEST = """
+import asyncio, sys
+from cryptowatcher.adapters.http import open_http
+
+async def served(reader, writer):
+    await reader.readuntil(b"\\r\\n\\r\\n")
+    writer.write(b"HTTP/1.1 204 No Content\\r\\n\\r\\n")
+    await writer.drain()
+    writer.close()
+
+async def main():
+    server = await asyncio.start_server(served, "127.0.0.1", 0)
+    async with server, open_http() as http:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        before = set(sys.modules)
+        await http.request("GET", url, deadline=60, max_bytes=10)
+        print(*sorted(set(sys.modules) - before))
+
+asyncio.run(main())
+"""
+
+
+def test_a_first_request_waits_for_nothing_to_be_loaded() -> None:
+    ran = subprocess.run([sys.executable, "-c", FIRST_REQUEST], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == []

@@ -25,9 +25,17 @@ from cryptowatcher.domain.texts import AlertText
 from cryptowatcher.errors import ConfigError, Error, Refused, Unavailable
 from cryptowatcher.ports import Channel, Deps
 from cryptowatcher.ports.channel_settings import ChannelSettings
-from cryptowatcher.testing.contracts.channel import ChannelContract, Outside, sample_alert, sample_message
+from cryptowatcher.testing.contracts.channel import (
+    PICTURE,
+    ChannelContract,
+    Gallery,
+    Outside,
+    PictureContract,
+    sample_alert,
+    sample_message,
+)
 from cryptowatcher.testing.push_services import PushService, Rules, discord, ntfy, slack
-from cryptowatcher.testing.wire import Reply, Request, Sending, json_reply
+from cryptowatcher.testing.wire import Reply, Request, Sending, form_of, json_reply
 
 SECRETS = {"topic": "prices", "token": "tk_secret"}
 
@@ -44,7 +52,7 @@ def deps(origin: str, **other: str) -> Deps:
     return Deps(clock=SystemClock(), secret=secret, random=Random(1), outbound=Outbound(allow=("127.0.0.0/8",)))
 
 
-def settings(rules: Rules, origin: str, timeout: str = "5s") -> ChannelSettings:
+def settings(rules: Rules, origin: str, timeout: str = "30s") -> ChannelSettings:
     if rules is ntfy:
         return NtfyConfig(name="ops", server=origin, topic_file="topic", token_file="token", timeout=timeout)
     if rules is discord:
@@ -63,9 +71,15 @@ class Pushed:
     async def break_down(self) -> None:
         self.service.down = True
 
+    async def pictures(self) -> list[bytes]:
+        return list(self.service.pictures)
+
+    async def refuse_pictures(self) -> None:
+        self.service.no_files = True
+
 
 @asynccontextmanager
-async def pushed(rules: Rules, patience: str = "5s") -> AsyncIterator[Pushed]:
+async def pushed(rules: Rules, patience: str = "30s") -> AsyncIterator[Pushed]:
     async with (
         PushService(rules) as service,
         settings(rules, service.origin, patience).open(deps(service.origin)) as channel,
@@ -78,8 +92,8 @@ class TestNtfy(ChannelContract):
         return pushed(ntfy)
 
 
-class TestDiscord(ChannelContract):
-    def outside(self) -> AbstractAsyncContextManager[Outside]:
+class TestDiscord(PictureContract):
+    def outside(self) -> AbstractAsyncContextManager[Gallery]:
         return pushed(discord)
 
 
@@ -92,7 +106,7 @@ ALL = pytest.mark.parametrize("rules", [ntfy, discord, slack])
 
 
 def send(
-    rules: Rules, *replies: Reply, alert: Alert | None = None, timeout: str = "5s"
+    rules: Rules, *replies: Reply, alert: Alert | None = None, timeout: str = "30s"
 ) -> tuple[str, list[Request]]:
     async def main() -> tuple[str, list[Request]]:
         async with pushed(rules, timeout) as outside:
@@ -172,6 +186,36 @@ def test_slack_s_word_for_what_is_wrong_is_passed_on() -> None:
     with pytest.raises(Refused) as caught:
         send(slack, Reply(status=403, body=b"<script>alert(1)</script>"))
     assert "script" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [401, 404, 410])
+def test_a_no_that_is_not_about_the_picture_is_asked_for_once(status: int) -> None:
+    async def main() -> int:
+        async with pushed(discord) as outside:
+            outside.service.next(Reply(status=status), Reply(status=status))
+            with pytest.raises(Refused):
+                await outside.channel.send(
+                    msgspec.structs.replace(sample_message(sample_alert()), picture=PICTURE)
+                )
+            return len(outside.service.requests)
+
+    assert asyncio.run(main()) == 1
+
+
+@pytest.mark.parametrize("answer", [Reply(status=503), Reply(sending=Sending.CLOSE), Reply(status=429)])
+def test_a_picture_that_may_have_arrived_is_not_followed_by_its_words(answer: Reply) -> None:
+    async def main() -> list[Request]:
+        async with pushed(discord) as outside:
+            outside.service.next(answer)
+            with pytest.raises(Unavailable):
+                await outside.channel.send(
+                    msgspec.structs.replace(sample_message(sample_alert()), picture=PICTURE)
+                )
+            return outside.service.requests
+
+    (request,) = asyncio.run(main())
+    assert request.query == {"wait": "true"}
+    assert set(form_of(request)) == {"payload_json", "files[0]"}
 
 
 def test_nobody_is_mentioned_and_nothing_is_markup() -> None:

@@ -69,20 +69,22 @@ def _fail(log: list[str]) -> None:
 
 
 async def _blocked(run: Runner[list[str]], jobs: list[Callable[[list[str]], object]]) -> list[object]:
-    """All jobs wait while the thread is busy, so that they become one group."""
+    """All jobs wait while the thread is busy with one that fails, so that they become one group."""
     gate, busy = threading.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
 
     def hold(_log: list[str]) -> None:
         loop.call_soon_threadsafe(busy.set)
         gate.wait()
+        raise TimeoutError
 
     first = asyncio.create_task(run(hold))
     await busy.wait()
     tasks = [asyncio.create_task(run(job)) for job in jobs]
     await asyncio.sleep(0)
     gate.set()
-    await first
+    with pytest.raises(TimeoutError):
+        await first
     return list(await asyncio.gather(*tasks, return_exceptions=True))
 
 
@@ -91,8 +93,51 @@ def test_all_that_waits_is_one_transaction() -> None:
         session = Recorder()
         async with Threaded("t").open(lambda: session) as run:
             assert await _blocked(run, [_note("a"), _note("b")]) == ["a", "b"]
-        hold, group = ["begin", "commit"], ["begin", "mark", "a", "release", "mark", "b", "release", "commit"]
+        hold, group = ["begin", "rollback"], ["begin", "mark", "a", "release", "mark", "b", "release", "commit"]
         assert session.log == [*hold, *group, "close"]
+
+    asyncio.run(main())
+
+
+def test_what_comes_while_a_job_runs_goes_with_it() -> None:
+    async def main() -> None:
+        session, gate, busy = Recorder(), threading.Event(), asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def hold(log: list[str]) -> str:
+            loop.call_soon_threadsafe(busy.set)
+            gate.wait()
+            return _note("first")(log)
+
+        async with Threaded("t").open(lambda: session) as run:
+            jobs: list[asyncio.Task[object]] = [asyncio.create_task(run(hold))]
+            await busy.wait()
+            others: list[Callable[[list[str]], object]] = [_fail, _note("second")]
+            jobs += [asyncio.create_task(run(job)) for job in others]
+            await asyncio.sleep(0)
+            gate.set()
+            results = await asyncio.gather(*jobs, return_exceptions=True)
+        assert [type(result) for result in results] == [str, LookupError, str]
+        assert session.log[:-1] == [
+            "begin", "first", "mark", "fail", "undo", "mark", "second", "release", "commit"]  # fmt: skip
+
+    asyncio.run(main())
+
+
+def test_what_waits_at_the_end_is_done_before_it() -> None:
+    async def main() -> None:
+        session, gate = Recorder(), threading.Event()
+
+        def hold(log: list[str]) -> str:
+            gate.wait()
+            return _note("first")(log)
+
+        async with Threaded("t").open(lambda: session) as run:
+            jobs = [asyncio.create_task(run(job)) for job in (hold, _note("second"))]
+            await asyncio.sleep(0)
+            asyncio.get_running_loop().call_soon(gate.set)
+        assert await asyncio.gather(*jobs) == ["first", "second"]
+        assert session.log[-2:] == ["commit", "close"]
 
     asyncio.run(main())
 
@@ -130,7 +175,7 @@ def test_a_group_is_limited() -> None:
         session = Recorder()
         async with Threaded("t", largest_group=2).open(lambda: session) as run:
             await _blocked(run, [_note("a"), _note("b"), _note("c")])
-        assert session.log.count("commit") == 3
+        assert session.log.count("commit") == 2
 
     asyncio.run(main())
 
@@ -327,7 +372,7 @@ def test_its_meter_is_told_of_every_transaction_and_of_every_job_that_failed_for
             assert [type(result) for result in results] == [str, Unavailable, LookupError, Unavailable]
             with pytest.raises(Unavailable):
                 await run(_full)
-        assert len(meter.commits) == 2  # the one that was waited for, and the group; the last was undone
+        assert len(meter.commits) == 1  # the group; the first and the last were undone
         assert all(0 <= seconds < 3_600 for seconds in meter.commits)
         assert meter.failures == ["disk_full"] * 3
 

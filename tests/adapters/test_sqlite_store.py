@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import stat
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from cryptowatcher.adapters.runner import Inline
 from cryptowatcher.adapters.stores import migrations
 from cryptowatcher.adapters.stores.sqlite import open_sqlite_store
 from cryptowatcher.adapters.stores.tables import metadata
+from cryptowatcher.domain.rules.model import RuleSpec
 from cryptowatcher.errors import ConfigError, Unavailable
 from cryptowatcher.ports import Store
 from cryptowatcher.testing.contracts.store import StoreContract
@@ -71,6 +74,26 @@ def test_a_reader_waits_until_there_is_a_store(tmp_path: Path) -> None:
     assert caught.value.reason == "not_ready"
     _use(path)
     _use(path, readonly=True)
+
+
+def test_nobody_else_on_the_machine_can_read_it_also_if_they_could_before(tmp_path: Path) -> None:
+    """Hashes of passwords lie in it. A group keeps what it was given."""
+    file = tmp_path / "store.db"
+
+    def look() -> set[int]:
+        return {stat.S_IMODE(each.stat().st_mode) for each in tmp_path.glob("store.db*")}
+
+    async def modes() -> set[int]:
+        async with open_sqlite_store(file):
+            return look()
+
+    before = os.umask(0o022)
+    try:
+        assert asyncio.run(modes()) == {0o600}
+        file.chmod(0o644)
+        assert asyncio.run(modes()) == {0o640}
+    finally:
+        os.umask(before)
 
 
 def test_a_reader_cannot_write(tmp_path: Path) -> None:
@@ -146,6 +169,21 @@ def test_the_newest_migration_is_the_one_that_is_looked_for() -> None:
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     config.set_main_option("path_separator", "os")
     assert ScriptDirectory.from_config(config).get_heads() == [migrations.HEAD]
+
+
+def test_what_a_rule_does_not_use_is_not_written_so_that_the_release_before_can_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    plain = RuleSpec(name="drops", pairs=("all",), when="price > 1")
+
+    async def save() -> None:
+        async with open_sqlite_store(path) as store:
+            await store.run(lambda tx: tx.save_rule("local", plain, head=0, now=0))
+
+    asyncio.run(save())
+    db = apsw.Connection(str(path))
+    ((spec, change),) = db.execute("SELECT rules.spec, rule_changes.rule FROM rules, rule_changes")
+    newer = ("expires", "active", "urgent", "remind", "escalate")
+    assert [name for name in newer if f'"{name}"' in f"{spec}{change}"] == []
 
 
 def test_a_newer_schema_serves_this_release(tmp_path: Path) -> None:

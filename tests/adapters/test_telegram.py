@@ -19,11 +19,18 @@ from cryptowatcher.domain import samples
 from cryptowatcher.domain.addresses import Outbound
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.chat import read_press
+from cryptowatcher.domain.messages import Message, write
 from cryptowatcher.domain.texts import AlertText
 from cryptowatcher.errors import ConfigError, Error, Refused, Unavailable
 from cryptowatcher.ports import Channel, Deps
 from cryptowatcher.ports.chats import ChatLine, Heard
-from cryptowatcher.testing.contracts.channel import ChannelContract, Outside, sample_alert, sample_message
+from cryptowatcher.testing.contracts.channel import (
+    PICTURE,
+    Gallery,
+    PictureContract,
+    sample_alert,
+    sample_message,
+)
 from cryptowatcher.testing.fake_telegram import TOKEN, FakeTelegram, flooded
 from cryptowatcher.testing.wire import Reply, Sending, json_reply
 
@@ -60,6 +67,12 @@ class Bot:
     async def break_down(self) -> None:
         self.server.down = True
 
+    async def pictures(self) -> list[bytes]:
+        return [message.picture for message in self.server.sent if message.picture]
+
+    async def refuse_pictures(self) -> None:
+        self.server.wordy.add(ME)
+
 
 @asynccontextmanager
 async def bot(linked: Sequence[int] = (), token: str = TOKEN, **more: Any) -> AsyncIterator[Bot]:
@@ -71,8 +84,8 @@ async def bot(linked: Sequence[int] = (), token: str = TOKEN, **more: Any) -> As
         yield Bot(channel, server)
 
 
-class TestTelegram(ChannelContract):
-    def outside(self) -> AbstractAsyncContextManager[Outside]:
+class TestTelegram(PictureContract):
+    def outside(self) -> AbstractAsyncContextManager[Gallery]:
         return bot()
 
 
@@ -191,12 +204,53 @@ def test_no_text_is_too_long_or_breaks_the_markup(title: str, body: str) -> None
     assert msgspec.json.decode(server._send(msgspec.json.decode(msgspec.json.encode(asked))).body)["ok"]
 
 
+def pictured(alert: Alert | None = None) -> Message:
+    return msgspec.structs.replace(sample_message(alert or sample_alert()), picture=PICTURE)
+
+
+def test_words_that_do_not_fit_under_a_picture_go_out_without_it() -> None:
+    async def work(bot: Bot) -> None:
+        await bot.channel.send(msgspec.structs.replace(pictured(), text=AlertText("title", "word " * 250)))
+        await bot.channel.send(pictured(sample_alert(1)))
+        assert [bool(each.picture) for each in bot.server.sent] == [False, True]
+        assert [method for method, _ in bot.server.calls] == ["sendMessage", "sendPhoto"]
+        assert set(bot.server.sent[1].buttons) == {"Why", "Acknowledge", "Snooze 1 h", "Until tomorrow"}
+
+    with_bot(work)
+
+
+def test_a_chat_where_nobody_may_send_pictures_gets_the_words_and_the_other_both() -> None:
+    async def work(bot: Bot) -> None:
+        bot.server.chats.add(GROUP)
+        bot.server.wordy.add(GROUP)
+        await bot.channel.send(pictured())
+        assert [(each.chat, bool(each.picture)) for each in bot.server.sent] == [(ME, True), (GROUP, False)]
+
+    with_bot(work, chats=(ME, GROUP))
+
+
+@pytest.mark.parametrize("answer", [Reply(status=503), Reply(sending=Sending.CLOSE), flooded(3)])
+def test_a_picture_that_may_have_arrived_is_not_followed_by_its_words(answer: Reply) -> None:
+    async def work(bot: Bot) -> None:
+        bot.server.next("sendPhoto", answer)
+        with pytest.raises(Unavailable):
+            await bot.channel.send(pictured())
+        assert [method for method, _ in bot.server.calls] == ["sendPhoto"]
+
+    with_bot(work)
+
+
 def test_buttons_stand_under_an_alert_and_under_nothing_else() -> None:
     async def work(bot: Bot) -> None:
         alert = sample_alert()
         await bot.channel.send(sample_message(alert))
         await bot.channel.send(samples.test_message("ops", owner="local", now=1))
-        first, second = bot.server.sent
+        reminder = msgspec.structs.replace(
+            sample_message(alert).delivery, id=f"{alert.id}~ops~r1", kind="reminder"
+        )
+        await bot.channel.send(write([(reminder, alert)], now=alert.at))
+        first, second, third = bot.server.sent
+        assert third.buttons == first.buttons
         assert list(first.buttons) == ["Why", "Acknowledge", "Snooze 1 h", "Until tomorrow"]
         presses = [read_press(data) for data in first.buttons.values()]
         assert [press and press.action for press in presses] == ["why", "ack", "hour", "day"]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import io
 from email.message import EmailMessage
+from html import unescape
 from random import Random
 
 import msgspec
+import pytest
 
-from cryptowatcher.adapters.channels import discord, ntfy, slack, webhook
+from cryptowatcher.adapters.channels import discord, ntfy, slack, telegram, webhook
 from cryptowatcher.adapters.channels.console import ConsoleConfig
 from cryptowatcher.adapters.channels.email import as_mail
 from cryptowatcher.adapters.clock import SystemClock
@@ -50,6 +52,41 @@ def printed(said: Message) -> str:
         return stream.getvalue()
 
     return asyncio.run(main())
+
+
+def heard(name: str) -> str:
+    """What the other side gets of the message through a channel of that kind."""
+    said, place = message(), {"sender": "a@example.org", "to": "b@example.org"}
+    match name:
+        case "console":
+            return printed(said)
+        case "discord":
+            return msgspec.json.encode(discord.post(said)).decode().replace("\\\\", "")
+        case "slack":
+            return msgspec.json.encode(slack.post(said)).decode().replace("&lt;", "<").replace("&gt;", ">")
+        case "ntfy":
+            return msgspec.json.encode(ntfy.notification(said, "topic", "default")).decode()
+        case "telegram":
+            return unescape(telegram.written(said))
+        case "webhook":
+            return webhook.encode(said).decode()
+    mail = as_mail(said, **place)
+    return f"{mail['Subject']}\n{unescape(part(mail, name))}"
+
+
+@pytest.mark.parametrize("name", ["console", "discord", "slack", "ntfy", "telegram", "webhook", "plain", "html"])
+def test_every_channel_says_all_that_there_is_to_say(name: str) -> None:
+    said = heard(name)
+    for words in (
+        "bitcoin/usd",
+        "Price 50,123.5 usd.",
+        "-5.23%",
+        "Advice: buy.",
+        "change(5m) <= -5%: now -5.23%, before -4.1%.",
+        "Observed 2024-08-05 08:15:00 CEST by coingecko.",
+        ADDRESS,
+    ):
+        assert words in said, f"{name} does not say {words!r}: {said}"
 
 
 def test_discord_s_title_is_the_link() -> None:

@@ -150,6 +150,7 @@ def write_config(folder: Path, *, fake: int, hook: int, page: int) -> Path:
 data_dir = "data"
 [web]
 port = {page}
+open = true
 [log]
 level = "error"
 [[sources]]

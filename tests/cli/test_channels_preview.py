@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from tests.cli.terminal import Terminal, alert, something
+from tests.cli.terminal import Terminal, alert, candle, something
 
 CONFIG = """
 [owner]
@@ -35,6 +35,28 @@ def test_a_stored_alert_is_told_as_it_would_be_sent(terminal: Terminal) -> None:
     assert answer["title"] == "bitcoin is at 49,000"
     assert "Observed 2024-08-05 08:15:00 CEST" in answer["body"]
     assert answer["link"] == f"https://watch.example.org/#alert-{alert(0).id}"
+
+
+def test_its_picture_is_written_where_it_is_wanted(terminal: Terminal) -> None:
+    step = msgspec.structs.replace(
+        something(), candles=[candle(number, 50_000, 49_500) for number in range(-30, 0)]
+    )
+    terminal.store(step)
+    for number, which in enumerate(([], ["--alert", alert(0).id])):
+        shown = terminal.run("channels", "preview", "console", *which, "--picture", f"{number}.png")
+        assert (shown.exit_code, shown.stderr) == (0, "")
+        assert (terminal.folder / f"{number}.png").read_bytes().startswith(b"\x89PNG")
+    nowhere = terminal.run("channels", "preview", "console", "--picture", "no/such/folder.png")
+    assert nowhere.exit_code == 2
+    assert "--picture" in nowhere.stderr
+
+
+def test_without_candles_there_is_no_picture_and_it_says_so(terminal: Terminal) -> None:
+    terminal.store(msgspec.structs.replace(something(), candles=[]))
+    shown = terminal.run("channels", "preview", "console", "--alert", alert(0).id, "--picture", "none.png")
+    assert shown.exit_code == 0
+    assert "not enough candles" in shown.stderr
+    assert not (terminal.folder / "none.png").exists()
 
 
 def test_other_words_can_be_tried(terminal: Terminal) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cryptowatcher.cli.alerts import Listed
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.candles import Candle
 from cryptowatcher.domain.deliveries import Delivery
@@ -76,6 +77,30 @@ def test_alerts_come_newest_first_and_can_be_narrowed(terminal: Terminal) -> Non
     assert "change(5m) <= -5%" in shown
     assert "-6%" in shown
     assert "2024-08-05 06:16:00" in shown
+
+
+def test_alerts_are_acknowledged_by_id_and_say_so(terminal: Terminal) -> None:
+    terminal.store(something())
+    seen, other = alert(0), alert(1)
+    for said in ("1 acknowledged", "0 acknowledged"):
+        result = terminal.run("alerts", "ack", seen.id)
+        assert (result.exit_code, result.stderr.strip()) == (0, said)
+    found = json_of(terminal.run("alerts", "--json"), list[Listed])
+    assert isinstance(found, list)
+    assert [each.id for each in found if each.acknowledged_at] == [seen.id]
+    assert "acknowledged 20" in " ".join(terminal.run("alerts").stdout.split())
+    missing = terminal.run("alerts", "ack", "nothing", other.id)
+    assert missing.exit_code == 1
+    assert "1 acknowledged" in missing.stderr
+    assert "'nothing'" in missing.stderr
+
+
+def test_all_alerts_are_acknowledged_at_once_where_that_is_said(terminal: Terminal) -> None:
+    terminal.store(something())
+    assert terminal.run("alerts", "ack").exit_code == 2
+    assert terminal.run("alerts", "ack", "--all", alert(0).id).exit_code == 2
+    assert "2 acknowledged" in terminal.run("alerts", "ack", "--all").stderr
+    assert "0 acknowledged" in terminal.run("alerts", "ack", "--all").stderr
 
 
 def test_alerts_of_a_removed_rule_are_still_found_by_its_id(terminal: Terminal) -> None:

@@ -185,6 +185,35 @@ def test_an_urgent_rule_says_so(terminal: Terminal) -> None:
     assert not rules(terminal)[0].spec.urgent
 
 
+def test_a_rule_that_reminds_says_so_and_stays_the_same_version(terminal: Terminal) -> None:
+    terminal.write("cryptowatcher.toml", "".join(f'[[channels]]\nkind = "console"\nname = "{n}"\n' for n in "ab"))
+    assert terminal.run(*ADD).exit_code == 0
+    assert terminal.run(*ADD, "--remind", "10m", "--escalate", "b", "--escalate", "a").exit_code == 0
+    (rule,) = rules(terminal)
+    assert (rule.spec.remind, rule.spec.escalate, rule.version) == ("10m", ("b", "a"), 1)
+    shown = terminal.run("rules", "list").stdout
+    assert [
+        word for word in ("reminds every 10m", "escalates to b, a") if word not in " ".join(shown.split())
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--remind", "10m", "--escalate", "phome"), "there is no channel 'phome'"),
+        (("--escalate", "console"), "remind = "),
+        (("--remind", "30s"), "--remind"),
+    ],
+)
+def test_reminders_that_cannot_be_say_what_to_write(
+    terminal: Terminal, options: tuple[str, ...], words: str
+) -> None:
+    refused = terminal.run(*ADD, *options)
+    assert refused.exit_code == 2
+    assert words in refused.stderr
+    assert options[-2] in refused.stderr
+
+
 def test_a_rule_that_has_ended_says_so(terminal: Terminal) -> None:
     terminal.run(*ADD, "--expires", "2020-01-31")
     assert "ended 2020-01-31" in terminal.run("rules", "list").stdout

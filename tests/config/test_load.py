@@ -12,6 +12,7 @@ import pytest
 from cryptowatcher.config import Config, load, name_of, resolve
 from cryptowatcher.errors import ConfigError
 
+REMINDING = '[[rules]]\nname = "a"\npairs = ["all"]\nwhen = "price > 1"\nremind = "10m"'
 EXAMPLE = """
 data_dir = "data"
 [web]
@@ -117,6 +118,8 @@ def test_a_mistyped_word_is_named_with_its_path_and_the_word_that_was_meant(
     ("text", "place", "message"),
     [
         ('[web]\nport = "8000"', "web.port", "should be a whole number, not text in quotes"),
+        ('[web]\nhost = "0.0.0.0"\nopen = true', "web.open", "must not be open"),
+        ('[web]\nhost = "192.168.1.5"\nopen = true', "web.open", "must not be open"),
         ("[web]\nport = 70000", "web.port", "should be a whole number <= 65535"),
         ("web = 3", "web", "should be a table, not a whole number"),
         ('sources = "coingecko"', "sources", "should be a list, not text in quotes"),
@@ -124,6 +127,8 @@ def test_a_mistyped_word_is_named_with_its_path_and_the_word_that_was_meant(
         ('[[sources]]\nkind = "coingecko"\nids = [1]', "sources[0].ids[0]", "should be text in quotes"),
         ('[[rules]]\nname = "a"\npairs = ["all"]', "rules[0]", "`when` is missing"),
         ('[[channels]]\nkind = "webhook"\nname = "a"\nurl = "ftp://x"', "channels[0].url", "not an http"),
+        (f'{REMINDING}\nescalate = ["console", "phone"]', "rules[0].escalate[1]", "there is no channel 'phone'"),
+        (f'{REMINDING}\nchannels = ["phone"]', "rules[0].channels[0]", "there is no channel 'phone'"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_was_expected(
@@ -275,3 +280,11 @@ def test_a_secret_file_is_found_beside_the_configuration(tmp_path: Path) -> None
     os.chmod(tmp_path / "hook.key", 0o600)
     secret = load_text(tmp_path, EXAMPLE).secret_reader({})
     assert secret(file="hook.key", variable=None, where="x") == "s3cret"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "127.0.0.5", "localhost"])
+def test_a_page_that_only_this_machine_reaches_may_be_open(tmp_path: Path, host: str) -> None:
+    file = tmp_path / "cryptowatcher.toml"
+    file.write_text(f'[web]\nhost = "{host}"\nopen = true\n')
+    assert load(file, {}).web.open
+    assert not load(None, {}).web.open

@@ -104,9 +104,10 @@ def context(into: Path) -> Path:
         for name in copy.split()[:-1]:
             source = ROOT / name
             if source.is_dir():
-                shutil.copytree(source, into / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+                passed_over = shutil.ignore_patterns("__pycache__", "*.pyc", "node_modules", "built")
+                shutil.copytree(source, into / name, ignore=passed_over)
             else:
-                into.mkdir(parents=True, exist_ok=True)
+                (into / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, into / name)
     return into
 

@@ -91,9 +91,10 @@ def test_a_pair_that_goes_blind_is_told_once_and_once_when_it_is_back() -> None:
     assert scene.told[0].pair == A
     assert scene.told[0].event_time == BEGIN + 9 * MINUTE
     assert scene.when == [19]
-    scene.minutes(60)
+    scene.minutes(80)
     assert scene.words() == [("blind", "ann", (A,)), ("back", "ann", (A,))]
-    assert scene.when == [19, 75]
+    assert scene.when == [19, 130]
+    assert scene.told[1].gap_ms == 61 * MINUTE, "from its last price to the next one, not to this message"
     scene.minutes(20, MANY[1:])
     assert [told.kind for told in scene.told] == ["blind", "back", "blind"]
     assert len({told.id for told in scene.told}) == 3
@@ -108,12 +109,27 @@ def test_a_late_answer_tells_nothing() -> None:
 def test_a_pair_that_comes_and_goes_is_told_once() -> None:
     scene = Scene(rule([A]))
     scene.minutes(10)
-    for _ in range(6):
+    for seen in (3, 30, 55, 59, 3, 40):
         scene.minutes(15, MANY[1:])
-        scene.minutes(3)
+        scene.minutes(seen)
     assert scene.words() == [("blind", "ann", (A,))]
-    scene.minutes(10)
+    scene.minutes(30)
     assert [told.kind for told in scene.told] == ["blind", "back"]
+
+
+def test_pairs_that_come_back_within_a_quarter_of_an_hour_are_told_together() -> None:
+    scene = Scene(rule([A, B, C]))
+    scene.minutes(10)
+    scene.minutes(30, MANY[3:])
+    scene.minutes(5, (*MANY[3:], A))
+    scene.minutes(20, (*MANY[3:], A, B))
+    scene.minutes(70)
+    assert [(told.kind, [part.text for part in told.parts]) for told in scene.told] == [
+        ("blind", [A, B, C]),
+        ("back", [A, B]),
+        ("back", [C]),
+    ]
+    assert scene.told[1].gap_ms == 36 * MINUTE
 
 
 def test_a_blind_market_is_one_message_for_each_owner() -> None:
@@ -177,10 +193,11 @@ def test_a_watcher_that_was_away_calls_nobody_blind_for_it() -> None:
 
 
 def played(restart_at: int | None = None) -> list[bytes]:
-    """A pair goes blind, then the market, and all come back."""
+    """A pair goes blind, then the market, and all come back; then another pair goes, and comes back for good."""
     few = MANY[:20]
-    scene = Scene(rule([A]), rule(["all"], owner="bob"))
-    for now, seen in enumerate([few] * 10 + [few[1:]] * 20 + [()] * 30 + [few] * 30):
+    scene = Scene(rule([A]), rule([B], owner="cid"), rule(["all"], owner="bob"))
+    market = [few] * 10 + [few[1:]] * 20 + [()] * 30 + [few] * 30
+    for now, seen in enumerate([*market, *[(A, *few[2:])] * 20, *[few] * 70]):
         if now == restart_at:
             scene.restart()
         scene.minutes(1, seen)
@@ -189,8 +206,8 @@ def played(restart_at: int | None = None) -> list[bytes]:
 
 def test_a_restart_at_any_time_changes_nothing() -> None:
     straight = played()
-    assert len(straight) == 4
-    for minute in (3, 15, 19, 20, 28, 35, 40, 59, 63, 66):
+    assert len(straight) == 8
+    for minute in (15, 19, 28, 40, 63, 102, 160, 172):
         assert played(minute) == straight
 
 
@@ -233,7 +250,7 @@ def test_it_reads_like_this() -> None:
     named = ", ".join(MANY[:20])
     assert texts[1].body.endswith(f"\nPairs: {named} and 10 more.")
     assert texts[3].body == (
-        "Not seen for up to 66 minutes. What happened meanwhile is looked at as far as history is given."
+        "Not seen for up to 61 minutes. What happened meanwhile is looked at as far as history is given."
     )
     late = alert_text(scene.told[0], now=scene.told[0].at + 3_600_000)
     assert late.body.endswith("\nLate: sent 60 minutes after it was made out.")

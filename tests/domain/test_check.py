@@ -48,6 +48,11 @@ def a_spec(**fields: object) -> RuleSpec:
         ({"rearm": "-1%"}, "rearm"),
         ({"expires": "tomorrow"}, "expires"),
         ({"active": "at night"}, "active"),
+        ({"remind": "often"}, "remind"),
+        ({"remind": "59s"}, "remind"),
+        ({"remind": "7d1s"}, "remind"),
+        ({"escalate": ("phone",)}, "escalate"),
+        ({"remind": "1m", "escalate": ("phone",) * 11}, "escalate"),
         ({"when": "price crosses above 5", "fire_if_already_true": True}, "fire_if_already_true"),
         ({"when": "price > 1 or price crosses below 5", "fire_if_already_true": True}, "fire_if_already_true"),
     ],
@@ -68,6 +73,8 @@ def test_a_rule_that_is_wrong_says_in_which_field(fields: dict[str, object], whe
         {"for": "0s", "when": "age > 10m"},
         {"when": "price > 5", "fire_if_already_true": True},
         {"expires": "2027-01-31", "active": "mon-fri 08:00-22:00"},
+        {"remind": "1m", "escalate": ("phone",) * 10},
+        {"remind": "7d"},
     ],
 )
 def test_a_rule_that_is_right_is_its_condition(fields: dict[str, object]) -> None:

@@ -54,6 +54,28 @@ def test_urgent_ones_know_active_hours_and_a_snooze_and_no_quiet_hours() -> None
     assert snoozed.state == "snoozed"
 
 
+@pytest.mark.parametrize(
+    ("zone", "hours", "until"),
+    [
+        ("UTC", "22:00-07:00", "2026-11-23T07:00Z"),
+        ("Europe/Berlin", "22:00-07:00", "2026-11-23T06:00Z"),
+        ("Asia/Kathmandu", "05:00-07:00", "2026-11-23T01:15Z"),
+        ("Europe/Berlin", "22:00-07:00 UTC", "2026-11-23T07:00Z"),
+        ("America/New_York", "22:00-07:00", None),
+    ],
+)
+def test_hours_without_a_place_are_those_of_the_owners_clock(zone: str, hours: str, until: str | None) -> None:
+    held = kept_back(delivery(), DROP, Quiet(), hours=hours, zone=zone, wall=MIDNIGHT, now=MIDNIGHT)
+    assert (held and held.held_until) == (until and parse_moment(until))
+
+
+def test_active_hours_of_a_rule_name_their_place_themselves() -> None:
+    rule = Quiet(active="07:00-22:00")
+    held = kept_back(delivery(), DROP, rule, zone="Europe/Berlin", wall=MIDNIGHT, now=MIDNIGHT)
+    assert held is not None
+    assert held.held_until == SEVEN
+
+
 def test_nobody_is_quiet_without_hours_or_outside_them() -> None:
     assert kept_back(delivery(), DROP, Quiet(), hours="", wall=MIDNIGHT, now=MIDNIGHT) is None
     assert kept_back(delivery(), DROP, Quiet(), hours=NIGHT, wall=SEVEN, now=SEVEN) is None

@@ -69,6 +69,11 @@ def test_a_price_rule_shows_prices_with_their_currency() -> None:
     ]
 
 
+def test_a_price_rule_shows_how_far_it_moved() -> None:
+    alert = msgspec.structs.replace(DROP, condition="price < 50200", value=50_123.456, previous=50_400.0)
+    assert "price < 50200: now 50,123.5 usd, before 50,400 usd (-0.549%)." in words(alert)
+
+
 def test_a_crossing_in_a_gap_says_that_nobody_saw_it() -> None:
     alert = msgspec.structs.replace(DROP, kind="gap", gap_ms=37 * 60_000)
     said = words(alert)

@@ -155,6 +155,12 @@ def test_a_whole_rule_is_said_in_sentences() -> None:
         ({"cooldown": "1h", "pairs": ["top(9)"]}, "at most once in 1h for each pair."),
         ({"fire_if_already_true": True}, "Also if that is so at the first look."),
         ({"advice": "buy"}, "You take it as advice to buy."),
+        ({"remind": "10m"}, "It reminds you every 10m until you acknowledge it, 10 times at most."),
+        (
+            {"remind": "10m", "escalate": ("phone", "boss")},
+            "It reminds you every 10m until you acknowledge it, 10 times at most. "
+            "Told then too: phone with reminder 1 and boss with reminder 2.",
+        ),
         ({"active": "mon-fri 08:00-22:00"}, "What it has to say outside mon-fri 08:00-22:00 waits until then."),
         ({"expires": "2027-01-31"}, "It ends 2027-01-31."),
         ({"paused": True}, "It is paused."),

@@ -18,13 +18,33 @@ ABOVE = {
     "ports": {"errors", "plugins", "domain"},
     "recall": {"domain", "ports"},
     "previewing": {"domain", "ports"},
+    "summarizing": {"domain", "ports"},
     "trying": {"errors", "domain", "ports"},
-    "pipeline": {"errors", "plugins", "logs", "domain", "ports", "recall"},
+    "pipeline": {"errors", "plugins", "logs", "domain", "ports", "recall", "summarizing"},
     "adapters": {"errors", "plugins", "logs", "domain", "ports"},
-    "web": {"errors", "plugins", "logs", "domain", "ports", "recall", "previewing", "trying", "listening"},
+    "web": {
+        "errors",
+        "plugins",
+        "logs",
+        "domain",
+        "ports",
+        "recall",
+        "previewing",
+        "trying",
+        "listening",
+        "summarizing",
+    },
     "models": {"errors", "plugins", "logs", "domain", "ports"},
 }
-ABOVE["config"] = {*ABOVE, "adapters"} - {"pipeline", "recall", "previewing", "trying", "web", "models"}
+ABOVE["config"] = {*ABOVE, "adapters"} - {
+    "pipeline",
+    "recall",
+    "previewing",
+    "summarizing",
+    "trying",
+    "web",
+    "models",
+}
 ABOVE["supervise"] = ABOVE["pipeline"]
 ABOVE["replay"] = {*ABOVE} - {"replay"}
 ABOVE["backup"] = {*ABOVE} - {"backup"}

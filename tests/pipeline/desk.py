@@ -29,8 +29,15 @@ class Desk:
         self.around = around
         self.meters = Meters()
 
-    def new_watch(self, journal: Journal | None = None) -> Watch:
-        return Watch(journal or self.journal, self.store, self.clock, channels=CHANNELS, meters=self.meters)
+    def new_watch(self, journal: Journal | None = None, queueing: Callable[[], None] = lambda: None) -> Watch:
+        return Watch(
+            journal or self.journal,
+            self.store,
+            self.clock,
+            channels=CHANNELS,
+            queueing=queueing,
+            meters=self.meters,
+        )
 
     async def watch(self) -> Watch:
         """One that has recovered."""
@@ -51,10 +58,10 @@ class Desk:
             self.clock.pass_by(60)
             await put(self.journal, Ticks(one_instant({pair: price}, observed_at=self.clock.wall)))
 
-    async def rule(self, when: str = "price >= 100", **more: object) -> None:
+    async def rule(self, when: str = "price >= 100", *, owner: str = OWNER, **more: object) -> None:
         head = await self.journal.head()
         spec = msgspec.convert({"name": "mine", "pairs": ["a/usd"], "when": when, **more}, RuleSpec)
-        await self.store.run(lambda tx: tx.save_rule(OWNER, spec, head=head, now=self.clock.wall))
+        await self.store.run(lambda tx: tx.save_rule(owner, spec, head=head, now=self.clock.wall))
 
     async def alerts(self) -> list[int]:
         """Positions of all alerts, oldest first."""

@@ -16,7 +16,7 @@ from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.deliveries import delivery_id
 from cryptowatcher.domain.intervals import INTERVALS
 from cryptowatcher.domain.records import Draft
-from cryptowatcher.domain.rules.model import RuleChange, TakeUp
+from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleChange, TakeUp
 from cryptowatcher.domain.watcher import Watcher
 from cryptowatcher.errors import Unavailable
 from cryptowatcher.pipeline.watch import Watch
@@ -24,7 +24,7 @@ from cryptowatcher.ports import Fenced, Journal, Store, Tx
 from tests.domain.journals import PAIRS, Journey
 from tests.pipeline.inline import Around, Hands, Reading, all_records, opened, save_change
 
-OWNER = "me"
+OWNER = LOCAL_OWNER
 CHANNELS = ("first", "second")
 EVER = 2**62
 

@@ -23,6 +23,7 @@ from cryptowatcher.errors import Refused, Unavailable
 from cryptowatcher.pipeline.lanes import HAND, TRIP
 from cryptowatcher.pipeline.meters import Meters
 from cryptowatcher.pipeline.notify import LEASE_MARGIN, LONGEST_SLEEP, Notifier
+from cryptowatcher.pipeline.pictures import Pictures
 from cryptowatcher.ports import Channel, Cursor, Step, Store, Tx
 from cryptowatcher.testing import virtual_time
 from cryptowatcher.testing.contracts.channel import sample_alert
@@ -149,6 +150,7 @@ class Outbox:
         meters: Meters | None = None,
         defaults: Sequence[str] | None = None,
         kindness: Kindness | None = None,
+        pictures: Pictures | None = None,
     ) -> Notifier:
         return Notifier(
             self.store,
@@ -161,6 +163,7 @@ class Outbox:
             meters=meters,
             defaults=defaults,
             kindness=kindness,
+            pictures=pictures,
         )
 
 

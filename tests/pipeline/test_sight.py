@@ -34,7 +34,7 @@ def test_blind_and_back_are_queued_once_each_whoever_dies_and_are_no_alerts(tmp_
         assert [(each.channel, each.kind, each.rule) for each in blind] == [
             (name, "sight", "") for name in sorted(CHANNELS)
         ]
-        await desk.price(*[1] * 10)
+        await desk.price(*[1] * 70)
         await desk.caught_up()
         assert len(await told(desk)) == 2 * len(blind)
         assert await desk.alerts() == []

@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -14,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cryptowatcher.adapters.sqlite_file import connect
+from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.deliveries import Delivery
 from cryptowatcher.domain.records import Ticks
 from cryptowatcher.domain.ticks import one_instant
 from cryptowatcher.domain.watcher import CHECKPOINT_SCHEMA
@@ -80,6 +83,49 @@ def test_a_watch_that_follows_fires_and_queues_to_every_channel(tmp_path: Path) 
         assert await desk.alerts() == [3]
         deliveries = await desk.store.run(lambda tx: tx.deliveries(OWNER, limit=EVER))
         assert {delivery.channel for delivery in deliveries} == set(CHANNELS)
+
+    at_a_desk(tmp_path, main)
+
+
+def test_what_is_claimed_as_a_commit_begins_is_there_when_it_ends(tmp_path: Path) -> None:
+    async def main(desk: Desk) -> None:
+        claims: list[asyncio.Task[list[tuple[Delivery, Alert]]]] = []
+        asked: list[int] = []
+
+        def claim() -> None:
+            now = desk.clock.wall
+            work = desk.store.run(lambda tx: tx.claim(now=now, holder="me", lease=1_000, limit=9))
+            claims.append(asyncio.create_task(work))
+
+        async def note() -> None:
+            asked.append(len(claims))
+
+        await desk.rule()
+        await desk.price(90, 91)
+        watch = desk.new_watch(queueing=claim)
+        await watch.recover()
+        await to_the_head(watch)
+        assert not claims, "nothing was to be told"
+        await desk.price(110)
+        desk.around.before = note
+        await to_the_head(watch)
+        assert asked[-1] == 1, "asked for before the commit was durable"
+        assert {delivery.channel for delivery, _ in await claims[0]} == set(CHANNELS)
+
+
+def test_the_usual_channels_are_the_operators_and_others_rules_go_where_they_say(tmp_path: Path) -> None:
+    async def main(desk: Desk) -> None:
+        await desk.rule(owner="another")
+        await desk.rule(owner="a third", channels=[CHANNELS[0]])
+        watch = await just_before_the_crossing(desk)
+        await to_the_head(watch)
+        for owner, told in ((OWNER, set(CHANNELS)), ("another", set()), ("a third", {CHANNELS[0]})):
+            read = partial(
+                lambda tx, whose: (tx.alerts(whose, limit=9), tx.deliveries(whose, limit=9)), whose=owner
+            )
+            alerts, deliveries = await desk.store.run(read)
+            assert len(alerts) == 1
+            assert {delivery.channel for delivery in deliveries} == told
 
     at_a_desk(tmp_path, main)
 

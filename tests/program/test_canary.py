@@ -322,6 +322,7 @@ def with_outside(folder: Path, story: Callable[[Path, int, Outside], Awaitable[N
 data_dir = "data"
 [web]
 port = {port}
+open = true
 [canary]
 every = "1s"
 url_file = "ping.url"

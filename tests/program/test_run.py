@@ -68,6 +68,7 @@ def configuration(folder: Path, fake: FakeCoinGecko, hook: WebhookReceiver, port
 data_dir = "data"
 [web]
 port = {port}
+open = true
 [[sources]]
 kind = "coingecko"
 base_url = "{fake.url}"

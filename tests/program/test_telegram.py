@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from cryptowatcher import app
+from cryptowatcher.adapters.pictures import draw
 from cryptowatcher.config import load
 from cryptowatcher.domain import chat_words as words
 from cryptowatcher.domain.chat import code_digest
@@ -58,13 +59,13 @@ async def link(store: Store, server: FakeTelegram) -> None:
 
 
 async def prices(folder: Path, *values: float) -> None:
-    """As a source would bring them."""
+    """As a source would bring them, a minute apart."""
     config = load(folder, {})
     async with app.open_journal(config) as journal:
         for number, price in enumerate(values, 1):
-            body = Ticks(one_instant({"bitcoin/usd": price}, observed_at=wall_time()))
+            observed_at = wall_time() - (len(values) - number) * 60_000
+            body = Ticks(one_instant({"bitcoin/usd": price}, observed_at=observed_at))
             await journal.append([Draft("test", number, body)])
-            await asyncio.sleep(0.01)  # observations of one pair have different times
 
 
 def test_linking_a_rule_an_alert_and_its_buttons(tmp_path: Path) -> None:
@@ -79,10 +80,11 @@ def test_linking_a_rule_an_alert_and_its_buttons(tmp_path: Path) -> None:
                 await server.write(ME, "/add bitcoin price > 70000")
                 sent = await server.wait_for(3)
                 assert [(each.chat, each.text) for each in sent[:2]] == [(8, words.STRANGER), (ME, words.LINKED)]
-                await prices(file, 69_000.0, 71_000.0)
+                await prices(file, 69_000.0, 69_200.0, 69_100.0, 71_000.0)
                 alert = (await server.wait_for(4))[3]
                 assert alert.chat == ME
                 assert "bitcoin/usd" in alert.text
+                assert alert.picture.startswith(b"\x89PNG")
                 await server.press(alert, "Snooze 1 h", times=2)
                 await server.press(alert, "Acknowledge")
                 await server.press(alert, "Why")
@@ -98,8 +100,9 @@ def test_linking_a_rule_an_alert_and_its_buttons(tmp_path: Path) -> None:
                 await server.write(ME, "/test")
                 assert (await server.wait_for(said + 1))[said].text == words.TEST
             config = load(file, {})
-            tried = await try_channel(config.channels[0], app.deps(config), owner=LOCAL_OWNER)
+            tried = await try_channel(config.channels[0], app.deps(config), owner=LOCAL_OWNER, draw=draw)
             assert tried.outcome == "sent"
             assert server.sent[-1].chat == ME
+            assert server.sent[-1].picture.startswith(b"\x89PNG")
 
     asyncio.run(main())

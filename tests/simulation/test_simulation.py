@@ -10,7 +10,9 @@ import msgspec
 import pytest
 
 from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.deliveries import FINAL, delivery_id
 from cryptowatcher.domain.records import Held, Ticks, Verdict
+from cryptowatcher.domain.rules.model import LOCAL_OWNER, MOST_REMINDERS, rule_id
 from cryptowatcher.domain.watcher import Watcher
 from cryptowatcher.testing.world import Faults, History, simulate
 
@@ -32,6 +34,24 @@ def alerts_implied(history: History) -> list[Alert]:
     return sorted(alerts, key=lambda alert: alert.id)
 
 
+def check_reminders(history: History) -> None:
+    """Each stands once behind what it repeats, in its time; none is lost but where the rule was removed."""
+    rows = {delivery.id: delivery for delivery in history.deliveries}
+    reminders = [delivery for delivery in history.deliveries if delivery.kind == "reminder"]
+    assert reminders
+    for each in reminders:
+        repeated = rows[delivery_id(each.alert, "flaky", each.reminder - 1)]
+        assert repeated.state in FINAL
+        assert each.created_at >= repeated.finished_at + 180_000
+        assert each.channel == "flaky" or each.reminder == 1
+    removed = {change.rule_id for change in history.changes if change.rule is None}
+    level = rule_id(LOCAL_OWNER, "level")
+    for delivery in history.deliveries:
+        told = delivery.rule == level and delivery.channel == "flaky" and delivery.state in ("sent", "given_up")
+        if told and delivery.reminder < MOST_REMINDERS and level not in removed:
+            assert delivery_id(delivery.alert, "flaky", delivery.reminder + 1) in rows
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_what_a_rough_life_leaves_is_what_its_journal_implies(seed: int, tmp_path: Path) -> None:
     history = simulate(seed=seed, hours=HOURS, folder=tmp_path, faults=ROUGH)
@@ -49,14 +69,15 @@ def test_what_a_rough_life_leaves_is_what_its_journal_implies(seed: int, tmp_pat
 
     # Every alert is queued to its channels, and every delivery ends or still waits; none is lost.
     expected = {f"{a.id}~{c}" for a in history.alerts for c in (a.channels or ("steady", "flaky"))}
-    assert {delivery.id for delivery in history.deliveries} == expected
+    assert {delivery.id for delivery in history.deliveries if delivery.kind == "alert"} == expected
+    check_reminders(history)
     arrived = Counter(received.id for received in history.received)
-    assert set(arrived) <= expected
+    assert set(arrived) <= {delivery.id for delivery in history.deliveries}
     sent = {delivery.id for delivery in history.deliveries if delivery.state == "sent"}
     assert sent <= set(arrived)
 
     # A channel that behaves gets a message twice only when the process died before the receipt was written.
-    twice = [received for received, count in arrived.items() if received.endswith("~steady") and count > 1]
+    twice = [received for received, count in arrived.items() if "~steady" in received and count > 1]
     for received in twice:
         lives = [r.life for r in history.received if r.id == received]
         assert len(set(lives)) == len(lives), f"{received} came twice in one life"

@@ -1,4 +1,4 @@
-"""Who is let in, how errors look, and that no route is forgotten."""
+"""Which requests are let in, whoever sends them, and how errors look. Who may do what: test_access.py."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from litestar.routes import HTTPRoute
 
 from cryptowatcher.errors import Unavailable
-from cryptowatcher.web.api import Limits, build
+from cryptowatcher.web.api import Limits
 from cryptowatcher.web.edge import host_allowed, refusal
 from tests.web.world import Broken, World, alert, price, rule, world
 
@@ -57,7 +56,7 @@ ROUTES = {
     ("POST", "/api/v1/rules/{rule:str}/renew"): ("/api/v1/rules/{id}/renew", 422),
     ("POST", "/api/v1/rules/{rule:str}/snooze"): ("/api/v1/rules/{id}/snooze", 200),
 }
-"""Every route, an address of it, and how it answers in a healthy world whose streams have just been closed."""
+"""Routes, an address of each, and how it answers in a healthy world whose streams have just been closed."""
 
 CHANGING = [key for key in ROUTES if key[0] != "GET"]
 
@@ -69,21 +68,6 @@ async def filled(here: World, client: httpx.AsyncClient) -> str:
     await here.watched(alerts=[ALERT], prices=[price("bitcoin/usd", 1.0)])
     here.hub.close()
     return str((await client.post("/api/v1/rules", json=rule())).json()["id"])
-
-
-def test_every_route_stands_in_the_table(tmp_path: Path) -> None:
-    async def scenario() -> set[tuple[str, str]]:
-        async with world(tmp_path) as here:
-            routes = build(here.deps()).routes
-            assert all(isinstance(route, HTTPRoute) for route in routes)
-            return {
-                (method, route.path)
-                for route in routes
-                if isinstance(route, HTTPRoute)
-                for method in route.methods - {"OPTIONS"}
-            }
-
-    assert asyncio.run(scenario()) == set(ROUTES)
 
 
 def test_every_route_answers_as_the_table_says_with_safe_headers(tmp_path: Path) -> None:

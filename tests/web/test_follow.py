@@ -15,6 +15,7 @@ from cryptowatcher.domain.rules.model import LOCAL_OWNER
 from cryptowatcher.domain.ticks import one_instant
 from cryptowatcher.errors import Unavailable
 from cryptowatcher.web.live import NEWEST_ALERTS, follow
+from tests.web.people import owner_of
 from tests.web.serving import until
 from tests.web.world import NOW, World, alert, price, world
 
@@ -28,8 +29,9 @@ def play(
         async with world(tmp_path) as here:
             journal = parts["journal"](here) if "journal" in parts else here.journal
             store = parts["store"](here) if "store" in parts else here.store
+            here.hub.follow(LOCAL_OWNER, [])
             following = asyncio.create_task(
-                follow(journal, store, here.hub, owner=LOCAL_OWNER, every=0, pulse_every=3600)
+                follow(journal, store, here.hub, clock=here.clock, every=0, pulse_every=3600)
             )
             acting = asyncio.create_task(act(here))
             await asyncio.wait((following, acting), return_when=asyncio.FIRST_COMPLETED)
@@ -79,7 +81,7 @@ def test_it_begins_with_what_the_store_knows(tmp_path: Path) -> None:
         await here.watched(alerts=[alert()], prices=[price("old/usd", 5.0)])
         here.hub.prices.clear()
         async with asyncio.TaskGroup() as jobs:
-            again = jobs.create_task(follow(here.journal, here.store, here.hub, owner=LOCAL_OWNER, every=0))
+            again = jobs.create_task(follow(here.journal, here.store, here.hub, clock=here.clock, every=0))
             await until(lambda: known(here) == {"old/usd": 5.0})
             again.cancel()
 
@@ -115,12 +117,49 @@ def test_a_storm_says_that_there_is_more(tmp_path: Path) -> None:
         await until(lambda: here.hub.seq)
         await here.append()
         await here.watched(alerts=[alert(NOW + n) for n in range(NEWEST_ALERTS + 5)])
-        await until(lambda: here.hub.alerts)
-        frame = here.hub.after(here.hub.seq - 1)
+        await until(lambda: here.hub.alerts[LOCAL_OWNER])
+        frame = here.hub.after(here.hub.seq - 1, LOCAL_OWNER)
         assert frame is not None
         assert b'"more":true' in frame
 
     play(tmp_path, act)
+
+
+def test_alerts_of_everybody_who_looks_are_followed_and_of_nobody_else(tmp_path: Path) -> None:
+    async def act(here: World) -> None:
+        here.hub.follow("ben", [])
+        await here.append()
+        await here.watched(
+            alerts=[alert(NOW + n, owner=owner) for n, owner in enumerate(("ben", LOCAL_OWNER, "eve"))]
+        )
+        await until(lambda: all(here.hub.alerts.values()))
+        owners = {owner: [each.owner for each in alerts] for owner, alerts in here.hub.alerts.items()}
+        assert owners == {"ben": ["ben"], LOCAL_OWNER: [LOCAL_OWNER]}
+        sent = here.hub.after(-1, "ben")
+        assert sent is not None
+        assert alert(NOW, owner="ben").id.encode() in sent
+        assert alert(NOW + 1).id.encode() not in sent
+
+    play(tmp_path, act)
+
+
+def test_a_session_that_ends_elsewhere_ends_its_streams_at_the_next_pulse(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as here:
+            anna = await owner_of(here)
+            following = follow(here.journal, here.store, here.hub, clock=here.clock, every=3600, pulse_every=0)
+            with here.hub.serving(LOCAL_OWNER, anna.session), here.hub.serving(LOCAL_OWNER, ""):
+                job = asyncio.create_task(following)
+                await until(lambda: here.hub.pulses > 2)
+                assert not here.hub.is_over(anna.session)
+                await here.store.run(lambda tx: tx.end_session(anna.session))
+                await until(lambda: here.hub.is_over(anna.session))
+                assert not here.hub.is_over("")
+            job.cancel()
+            await asyncio.wait((job,))
+            assert here.hub.proofs() == set()
+
+    asyncio.run(scenario())
 
 
 def test_a_trimmed_journal_is_picked_up_from_the_store(tmp_path: Path) -> None:
@@ -201,6 +240,6 @@ def test_a_store_that_cannot_answer_for_a_while_only_delays(tmp_path: Path) -> N
         await until(lambda: here.hub.seq)
         await here.append(ticks(a=1.0))
         await here.watched(alerts=[alert()])
-        await until(lambda: known(here) == {"a/usd": 1.0} and here.hub.alerts)
+        await until(lambda: known(here) == {"a/usd": 1.0} and here.hub.alerts[LOCAL_OWNER])
 
     play(tmp_path, act, store=Flaky)

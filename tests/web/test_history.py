@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from cryptowatcher.domain.alerts import Part
@@ -147,3 +148,37 @@ def test_a_held_delivery_says_until_when_and_why(tmp_path: Path) -> None:
     (item,) = listed["items"]
     assert (item["kind"], item["state"], item["due_at_ms"]) == ("alert", "queued", NOW + 5)
     assert (item["held_until_ms"], item["held"]) == (NOW + 5, "active hours 08:00-22:00")
+
+
+def test_an_alert_is_acknowledged_once_and_says_when(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as here, here.client() as client:
+            await here.watched(alerts=ALERTS)
+            path = f"/api/v1/alerts/{ALERTS[0].id}"
+            assert (await client.get(path)).json()["acknowledged_at_ms"] is None
+            here.clock.at += 5
+            first = await client.post(f"{path}/ack")
+            assert (first.status_code, first.json()["acknowledged_at_ms"]) == (200, NOW + 5)
+            here.clock.at += 5
+            assert (await client.post(f"{path}/ack")).json() == first.json()
+            assert (await client.get(path)).json()["acknowledged_at_ms"] == NOW + 5
+            listed = (await client.get("/api/v1/alerts")).json()["items"]
+            assert {each["id"]: each["acknowledged_at_ms"] for each in listed if each["acknowledged_at_ms"]} == {
+                ALERTS[0].id: NOW + 5
+            }
+            for wrong in (alert(NOW + 99).id, "nothing"):
+                assert (await client.post(f"/api/v1/alerts/{wrong}/ack")).status_code == 404
+
+    asyncio.run(scenario())
+
+
+def test_the_alerts_of_somebody_else_are_not_there_to_be_acknowledged(tmp_path: Path) -> None:
+    theirs = msgspec.structs.replace(ALERTS[0], owner="another")
+
+    async def scenario() -> None:
+        async with world(tmp_path) as here, here.client() as client:
+            await here.watched(alerts=[theirs])
+            assert (await client.post(f"/api/v1/alerts/{theirs.id}/ack")).status_code == 404
+            assert await here.store.run(lambda tx: tx.acknowledged([theirs.id])) == {}
+
+    asyncio.run(scenario())

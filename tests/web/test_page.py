@@ -1,35 +1,29 @@
-"""The page, the description of the API, and that what people type stays text."""
+"""The page as files that are served, and the description of the API."""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import json
 import os
 import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from cryptowatcher.domain.status import BlindPair
 from cryptowatcher.domain.texts import show_price
-from cryptowatcher.web.page import SCRIPT
-from tests.web.world import alert, price, source, world
+from tests.web.world import world
 
-DESCRIPTION = Path(__file__).parents[2] / "docs" / "openapi.json"
-NASTY = "<script>alert(1);'\"><img src=x onerror='alert(2)'>&amp;"
+ROOT = Path(__file__).parents[2]
+DESCRIPTION = ROOT / "docs" / "openapi.json"
+FORMATS = ROOT / "frontend" / "src" / "lib" / "format.ts"
 
 
-def get(tmp_path: Path, path: str, *, statuses: Any = (), **effects: Any) -> httpx.Response:
+def get(tmp_path: Path, path: str) -> httpx.Response:
     async def scenario() -> httpx.Response:
         async with world(tmp_path) as here, here.client() as client:
-            await here.watched(**effects)
-            await here.seen(*statuses)
             return await client.get(path)
 
     return asyncio.run(scenario())
@@ -53,78 +47,114 @@ class Seen(HTMLParser):
         self.text += data
 
 
-def test_the_page_shows_prices_alerts_and_sources(tmp_path: Path) -> None:
-    answer = get(
-        tmp_path,
-        "/",
-        prices=[
-            price("bitcoin/usd", 67_123.456),
-            price("pepe/usd", 0.0000123456789),
-            price("bitcoin/jpy", 1234567),
-        ],
-        alerts=[alert()],
-        statuses=[
-            source("coingecko", "limited", reason="rate_limited", detail="asked to wait 30 s"),
-            source("kraken", "blind", reason="held", detail="mostly `held`", held=3),
-            source("late", "starting", last_ok_at=0),
-        ],
-    )
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    seen = Seen(answer.text)
-    for words in (
-        "bitcoin/usd",
-        "67,123.5",
-        "0.0000123457",
-        "1,234,567",
-        "btc drops",
-        "price >= 70000",
-        "limited: no new prices now, the last ones still count (asked to wait 30 s)",
-        "blind: none of its prices is current (prices are held back until confirmed)",
-        "3 held back until confirmed",
-        "starting: it has not answered yet",
-    ):
-        assert words in seen.text
-    assert ("href", "https://www.coingecko.com/en/api") in seen.attributes
-    assert "Data provided by" in seen.text
+def built(folder: Path) -> Path:
+    """A page as the build leaves one, small."""
+    for name, text in BUILT.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(text)
+    return folder
 
 
-def test_what_people_and_sources_write_stays_text(tmp_path: Path) -> None:
-    plain = Seen(get(folder(tmp_path, "plain"), "/", **written("harmless")).text)
-    nasty = Seen(get(folder(tmp_path, "nasty"), "/", **written(NASTY)).text)
-    assert nasty.tags == plain.tags
-    assert [name for name, _ in nasty.attributes] == [name for name, _ in plain.attributes]
-    assert nasty.text.count(NASTY) == plain.text.count("harmless") > 0
+BUILT = {
+    "index.html": b"<!doctype html><title>page</title>",
+    "assets/index-1a2b.js": b"let page = 1;",
+    "assets/index-1a2b.js.br": b"as brotli",
+    "assets/index-1a2b.js.gz": b"as gzip",
+    "static/icon.svg": b"<svg/>",
+}
+SCRIPT = "/assets/index-1a2b.js"
 
 
-def folder(parent: Path, name: str) -> Path:
-    (parent / name).mkdir()
-    return parent / name
+Asked = str | tuple[str, dict[str, str]]
 
 
-def written(text: str) -> dict[str, Any]:
-    return {
-        "prices": [price(f"{text}/usd", 1.0), price("bitcoin/usd", 2.0)],
-        "alerts": [alert(rule_name=text, pair=text, condition=text)],
-        "statuses": [source(detail=text, reason=text, blind_pairs=(BlindPair(text, text, 1),))],
+def asked(tmp_path: Path, *wanted: Asked) -> list[httpx.Response]:
+    """Of a server with that page: paths, or paths with headers. Bodies are as they were sent."""
+
+    async def scenario() -> list[httpx.Response]:
+        async with world(tmp_path) as here, here.client(page_dir=built(tmp_path / "built")) as client:
+            return [await raw(client, *((one, {}) if isinstance(one, str) else one)) for one in wanted]
+
+    return asyncio.run(scenario())
+
+
+async def raw(client: httpx.AsyncClient, path: str, headers: dict[str, str]) -> httpx.Response:
+    async with client.stream("GET", path, headers={"accept-encoding": "", **headers}) as answer:
+        answer._content = b"".join([part async for part in answer.aiter_raw()])
+    return answer
+
+
+def test_every_view_is_the_page_and_is_asked_for_anew_each_time(tmp_path: Path) -> None:
+    for answer in asked(tmp_path, "/", "/coin/bitcoin/usd", "/coin/staked-ether/bitcoin"):
+        assert answer.content == BUILT["index.html"]
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        assert answer.headers["cache-control"] == "no-cache"
+
+
+def test_the_pages_policy_lets_only_its_own_files_run(tmp_path: Path) -> None:
+    (answer,) = asked(tmp_path, "/")
+    policy = dict(part.split(" ", 1) for part in answer.headers["content-security-policy"].split("; "))
+    assert policy["default-src"] == policy["base-uri"] == policy["frame-ancestors"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+    assert "unsafe" not in str(policy)
+    assert "http" not in str(policy)
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_files_with_a_hash_in_their_name_are_kept_for_ever_and_others_are_not(tmp_path: Path) -> None:
+    script, icon = asked(tmp_path, SCRIPT, "/static/icon.svg")
+    assert script.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert script.headers["content-type"] == "text/javascript; charset=utf-8"
+    assert icon.headers["cache-control"] == "no-cache"
+
+
+def test_a_file_comes_in_the_shortest_form_the_browser_takes(tmp_path: Path) -> None:
+    wanted = {
+        "gzip, deflate, br": ("br", b"as brotli"),
+        "gzip;q=1.0": ("gzip", b"as gzip"),
+        "br;q=0, gzip": ("gzip", b"as gzip"),
+        "": (None, b"let page = 1;"),
     }
+    answers = asked(tmp_path, *((SCRIPT, {"accept-encoding": accepted}) for accepted in wanted))
+    assert [(each.headers.get("content-encoding"), each.content) for each in answers] == [*wanted.values()]
+    assert {each.headers["vary"] for each in answers} == {"accept-encoding"}
 
 
-def test_the_pages_policy_lets_its_own_script_run_and_no_other(tmp_path: Path) -> None:
-    answer = get(tmp_path, "/")
-    policy = answer.headers["content-security-policy"]
-    for element in ("script", "style"):
-        inner = answer.text.partition(f"<{element}>")[2].partition(f"</{element}>")[0]
-        digest = base64.b64encode(hashlib.sha256(inner.encode()).digest()).decode()
-        assert f"{element}-src 'sha256-{digest}'" in policy
-    assert "unsafe" not in policy
+def test_what_a_browser_has_already_is_not_sent_again(tmp_path: Path) -> None:
+    icon = "/static/icon.svg"
+    (first,) = asked(tmp_path, icon)
+    old, other = ({"if-none-match": tag} for tag in (first.headers["etag"], '"other"'))
+    again, changed = asked(tmp_path, (icon, old), (icon, other))
+    assert (again.status_code, again.content) == (304, b"")
+    assert (changed.status_code, changed.content) == (200, b"<svg/>")
+
+
+def test_nothing_else_is_served(tmp_path: Path) -> None:
+    for answer in asked(tmp_path, "/assets/none.js", "/static/..%2findex.html", f"{SCRIPT}.gz", "/other"):
+        assert answer.status_code == 404
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_page_that_was_not_built_says_what_to_do_and_the_api_answers(tmp_path: Path) -> None:
+    async def scenario() -> tuple[httpx.Response, httpx.Response]:
+        async with world(tmp_path) as here, here.client(page_dir=tmp_path / "none") as client:
+            return await client.get("/"), await client.get("/api/v1/prices")
+
+    page, prices = asyncio.run(scenario())
+    assert page.status_code == 503
+    assert "make page" in page.text
+    assert prices.status_code == 200
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="no JavaScript here")
-def test_the_script_shows_prices_as_all_texts_do() -> None:
+def test_the_page_shows_prices_as_all_texts_do() -> None:
     digits = (1.0, 1.25, 6.7123456, 9.99999, 9.9999949, 9.9999951)
     values = [digit * 10.0**power for digit in digits for power in range(-13, 17)] + [0.0, 0.5, 1234566.5, 1e-6]
-    inner = SCRIPT[SCRIPT.index("function shown") : SCRIPT.index("const time")]
-    program = f"{inner}console.log(JSON.stringify({json.dumps(values)}.map(shown)))"
+    source = FORMATS.read_text()
+    inner = source[source.index("export function number") : source.index("export function price")]
+    plain = inner.replace("export ", "").replace("(value: number): string", "(value)")
+    plain = plain.replace(" as Intl.NumberFormatOptions", "")
+    program = f"{plain}console.log(JSON.stringify({json.dumps(values)}.map(number)))"
     done = subprocess.run(["node", "-e", program], capture_output=True, check=True, timeout=60)
     assert json.loads(done.stdout) == [show_price(value) for value in values]
 

@@ -305,14 +305,33 @@ def test_a_renewed_rule_ends_later_and_is_the_same(tmp_path: Path) -> None:
     [
         ("expires", "next year", "2027-01-31T12:00Z"),
         ("active", "mon-fri 08:00-22:00 Berlin", "did you mean Europe/Berlin?"),
+        ("remind", "10s", "10m"),
+        ("escalate", ["phone"], 'remind = "10m"'),
     ],
 )
-def test_a_wrong_end_or_wrong_hours_say_what_to_write(tmp_path: Path, field: str, value: str, words: str) -> None:
+def test_a_wrong_end_wrong_hours_or_reminders_say_what_to_write(
+    tmp_path: Path, field: str, value: object, words: str
+) -> None:
     async def act(here: World, client: httpx.AsyncClient) -> None:
         answer = await client.post("/api/v1/rules", json=rule(**{field: value}))
         assert answer.status_code == 422
         (error,) = answer.json()["errors"]
         assert error["path"] == field
         assert words in error["hint"]
+
+    play(tmp_path, act)
+
+
+def test_a_rule_that_reminds_names_channels_that_there_are(tmp_path: Path) -> None:
+    async def act(here: World, client: httpx.AsyncClient) -> None:
+        added = await client.post("/api/v1/rules", json=rule(remind="10m", escalate=["phone"]))
+        assert (added.status_code, added.json()["spec"]["escalate"]) == (201, ["phone"])
+        body = rule(remind="10m", escalate=["ops", "phome"])
+        refused = await client.put(f"/api/v1/rules/{added.json()['id']}", json=body)
+        assert refused.status_code == 422
+        (error,) = refused.json()["errors"]
+        assert (error["path"], error["hint"]) == ("escalate[1]", "did you mean 'phone'?")
+        changed = await client.put(f"/api/v1/rules/{added.json()['id']}", json=rule(remind="1h"))
+        assert (changed.status_code, changed.json()["version"]) == (200, 1)
 
     play(tmp_path, act)

@@ -13,18 +13,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cryptowatcher.domain.rules.model import LOCAL_OWNER
 from cryptowatcher.web.api import Limits, build
 from cryptowatcher.web.live import NEWEST_ALERTS, Hub
+from tests.web.people import Person, by_cookie, by_token, owner_of, person
 from tests.web.serving import Event, Server, events, serving, until
 from tests.web.world import NOW, World, alert, price, world
 
 Act = Callable[[World, Server], Awaitable[None]]
 
 
-def play(tmp_path: Path, act: Act, limits: Limits | None = None) -> None:
+def play(tmp_path: Path, act: Act, limits: Limits | None = None, *, guarded: bool = False) -> None:
     async def scenario() -> None:
         async with world(tmp_path) as here:
-            app = build(here.deps(limits=limits or Limits()))
+            app = build(here.deps(limits=limits or Limits(), open=not guarded))
+            if not guarded:
+                here.hub.follow(LOCAL_OWNER, [])
             async with serving(app, here.hub) as server:
                 await act(here, server)
 
@@ -136,6 +140,61 @@ def test_an_idle_client_gets_signs_of_life(tmp_path: Path) -> None:
     play(tmp_path, act)
 
 
+def test_each_client_is_told_of_alerts_of_its_own_and_of_no_others(tmp_path: Path) -> None:
+    async def act(here: World, server: Server) -> None:
+        anna, ben = await owner_of(here), await person(here, "ben", "user")
+        old = [alert(NOW, owner=anna.user.owner), alert(NOW + 1, owner=ben.user.owner)]
+        await here.append()
+        await here.watched(alerts=old)
+        new = [alert(NOW + 2, owner=anna.user.owner), alert(NOW + 3, owner=ben.user.owner)]
+        for who, mine in ((ben, 1), (anna, 0)):
+            async with (
+                server.client() as client,
+                client.stream("GET", "/api/v1/stream", headers=by_token(who)) as answer,
+                aclosing(events(answer)) as live,
+            ):
+                first = await anext(live)
+                assert [item["id"] for item in first.data["alerts"]] == [old[mine].id]
+                here.hub.publish([price("a/usd", 1.0)], [], at=NOW)
+                assert (await anext(live)).name == "prices", "nothing is told twice"
+                before = here.hub.alerts.get(who.user.owner)
+                here.hub.publish([], new, at=NOW)
+                told = await anext(live)
+                assert (told.name, [item["id"] for item in told.data["alerts"]]) == ("alerts", [new[mine].id])
+                here.hub.alerts[who.user.owner] = before or ()
+            await until(lambda: here.hub.clients == 0)
+        here.hub.pulse()
+        assert here.hub.alerts == {}, "nobody looks any more"
+
+    play(tmp_path, act, guarded=True)
+
+
+@pytest.mark.parametrize("by", [by_cookie, by_token])
+def test_a_stream_ends_with_the_session_or_token_that_let_it_in(
+    tmp_path: Path, by: Callable[[Person], dict[str, str]]
+) -> None:
+    async def act(here: World, server: Server) -> None:
+        anna, ben = await owner_of(here), await person(here, "ben", "user")
+        async with server.client() as client:
+            headers = by(ben)
+            async with (
+                client.stream("GET", "/api/v1/stream", headers=by_cookie(anna)) as admins,
+                client.stream("GET", "/api/v1/stream", headers=headers) as answer,
+                aclosing(events(answer)) as live,
+                aclosing(events(admins)) as other,
+            ):
+                assert (await anext(live)).name == (await anext(other)).name == "snapshot"
+                body = {"role": "user", "disabled": True}
+                path = f"/api/v1/users/{ben.user.id}"
+                assert (await client.put(path, json=body, headers=by_cookie(anna))).status_code == 200
+                assert [event async for event in live] == []
+                here.hub.publish([price("a/usd", 1.0)], at=NOW)
+                assert (await anext(other)).name == "prices"
+            assert (await client.get("/api/v1/stream", headers=headers)).status_code == 401
+
+    play(tmp_path, act, guarded=True)
+
+
 def test_at_shutdown_streams_end_cleanly(tmp_path: Path) -> None:
     async def act(here: World, server: Server) -> None:
         async with server.client() as client, client.stream("GET", "/api/v1/stream") as answer:
@@ -174,14 +233,14 @@ def test_whenever_a_client_looks_it_ends_up_knowing_every_price(
         hub.publish([price(pair, value) for pair, value in frame.items()], at=NOW)
         if not data.draw(st.booleans()) and frame:
             continue
-        sent = hub.after(seen)
+        sent = hub.after(seen, LOCAL_OWNER)
         assert sent is not None
         body = msgspec.json.decode(sent.split(b"data: ")[-1])
         known = known if sent.startswith(b"event: prices") else {}
         known |= {item["pair"]: item["price"] for item in body["prices"]}
         seen = hub.seq
         assert known == {pair: held.price for pair, held in hub.prices.items()}
-        assert hub.after(seen) is None
+        assert hub.after(seen, LOCAL_OWNER) is None
 
 
 @pytest.mark.parametrize("text", [None, "", "h", "h-", "h-x", "h-4", "h--1", "g-2", "h-²", "h-" + "9" * 40])
@@ -196,14 +255,16 @@ def test_an_event_id_that_is_not_ours_is_not_believed(text: str | None) -> None:
 def test_all_clients_share_one_encoded_frame() -> None:
     hub = Hub("h")
     hub.publish([price("a/usd", 1.0)], at=NOW)
-    assert hub.after(-1) is hub.after(-1)
-    assert hub.after(0) is hub.after(0)
+    assert hub.after(-1, "one") is hub.after(-1, "other")
+    assert hub.after(0, "one") is hub.after(0, "other")
 
 
 def test_a_snapshot_carries_the_newest_alerts_by_time() -> None:
     hub = Hub("h")
+    hub.follow(LOCAL_OWNER, [])
     hub.publish([], [alert(NOW + n) for n in range(NEWEST_ALERTS)], at=NOW)
     hub.publish([], [alert(NOW - 1), alert(NOW + 1_000)], at=NOW)
-    assert len(hub.alerts) == NEWEST_ALERTS
-    assert hub.alerts[0].id == alert(NOW + 1_000).id
-    assert alert(NOW - 1).id not in {held.id for held in hub.alerts}
+    newest = hub.alerts[LOCAL_OWNER]
+    assert len(newest) == NEWEST_ALERTS
+    assert newest[0].id == alert(NOW + 1_000).id
+    assert alert(NOW - 1).id not in {held.id for held in newest}

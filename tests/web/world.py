@@ -20,11 +20,13 @@ from cryptowatcher.domain.records import Beat, Body, Draft
 from cryptowatcher.domain.rules.model import LOCAL_OWNER
 from cryptowatcher.domain.status import Price, SourceStatus
 from cryptowatcher.ports import Cursor, Journal, Step, Store
+from cryptowatcher.web.accounts.passwords import Cost, Passwords
 from cryptowatcher.web.api import WebDeps, build
 from cryptowatcher.web.live import Hub
 
 NOW = 1_800_000_000_000
 MINUTE = 60_000
+CHEAP = Cost(memory=8, passes=1)
 
 
 class SetClock:
@@ -51,6 +53,7 @@ class World:
         self._numbers = 0
 
     def deps(self, **changes: Any) -> WebDeps:
+        """Open to this machine, so that a test that is not about accounts needs none."""
         given: dict[str, Any] = {
             "store": self.store,
             "journal": self.journal,
@@ -58,6 +61,8 @@ class World:
             "hub": self.hub,
             "version": "1.2.3",
             "channels": ("ops", "phone"),
+            "open": True,
+            "passwords": Passwords(CHEAP),
         }
         return WebDeps(**{**given, **changes})
 

@@ -63,6 +63,15 @@ class Answer(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class FormFile(msgspec.Struct, frozen=True):
+    """field: of the form; name: of the file; type: of its content"""
+
+    field: str
+    name: str
+    content: bytes
+    type: str
+
+
 class Http:
     """Asks. Safe to share between tasks."""
 
@@ -124,6 +133,19 @@ class Http:
             max_bytes=MOST_ANSWER,
         )
 
+    async def post_form(self, url: str, fields: Mapping[str, str], file: FormFile, *, deadline: float) -> Answer:
+        """A message as a form with a file, and its answer. As `request`."""
+        named = {file.field: (file.name, file.content, file.type)}
+        form = httpx.Request("POST", _address(url), data=dict(fields), files=named)
+        return await self.request(
+            "POST",
+            url,
+            headers={"content-type": form.headers["content-type"]},
+            content=form.read(),
+            deadline=deadline,
+            max_bytes=MOST_ANSWER,
+        )
+
     def _one_host(self, host: str) -> None:
         """Connections are kept by address here: two names of one address would share a connection, and the second
         one's certificate would never be looked at."""
@@ -139,6 +161,7 @@ async def open_http(
     """A client for one part of the program. `outbound`: what it may reach; None: everything, for addresses that
     only the operator names. `resolve`: who knows the addresses of names that are judged; None: this machine.
     ConfigError when the proxy that the environment names is unusable."""
+    await _load()
     nothing_kept = CookieJar(DefaultCookiePolicy(allowed_domains=()))
     try:
         client = httpx.AsyncClient(
@@ -187,6 +210,13 @@ async def addresses_of(host: str) -> Sequence[str]:
     # The port plays no part: only names are looked up.
     found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     return [str(each[4][0]) for each in found]
+
+
+async def _load() -> None:
+    """What httpx would only load in its first request: that takes 100 ms, and an alert would wait for it."""
+    from anyio.lowlevel import checkpoint
+
+    await checkpoint()
 
 
 @cache

@@ -207,8 +207,8 @@ class _Unmetered:
 
 
 class Threaded:
-    """Runs jobs in a thread of its own. All jobs that wait become one transaction: under load, one sync of the
-    disk serves many callers. A job that raises is undone alone.
+    """Runs jobs in a thread of its own. All jobs that wait become one transaction, with those that come before it
+    commits: under load, one sync of the disk serves many callers. A job that raises is undone alone.
 
     fatal: called with an UnknownOutcome, in the thread; by default it ends the process. If it returns (in a
     test), every caller gets the UnknownOutcome, now and later.
@@ -245,6 +245,7 @@ class _InThread(Generic[C]):
         self._queue: SimpleQueue[_Job[C] | None] = SimpleQueue()
         self._lost: BaseException | None = None
         self._closed = False
+        self._ending = False
         way.meter.queue(self._queue.qsize)
 
     async def __call__(self, fn: Callable[[C], T], then: Callable[[T], None] | None = None) -> T:
@@ -283,25 +284,23 @@ class _InThread(Generic[C]):
             loop.call_soon_threadsafe(_resolve, self._ended, None)
 
     def _serve(self, session: Session[C]) -> None:
-        while (job := self._queue.get()) is not None:
-            group, last = self._waiting(job)
+        while not self._ending and (job := self._queue.get()) is not None:
+            group = [job]
+            self._take_waiting(group)
             if self._lost is None:
                 self._run(session, group)
             else:
                 _fail(group, self._lost)
             _answer(group)
-            if last:
-                return
 
-    def _waiting(self, first: _Job[C]) -> tuple[list[_Job[C]], bool]:
-        """All jobs that wait, up to a limit, and whether the end was among them."""
-        group = [first]
-        while len(group) < self._way.largest_group and not self._queue.empty():
+    def _take_waiting(self, group: list[_Job[C]]) -> None:
+        """Into the group come all jobs that wait, up to a limit."""
+        while not self._ending and len(group) < self._way.largest_group and not self._queue.empty():
             job = self._queue.get()
             if job is None:
-                return group, True
-            group.append(job)
-        return group, False
+                self._ending = True
+            else:
+                group.append(job)
 
     def _run(self, session: Session[C], group: list[_Job[C]]) -> None:
         committing, began = False, perf_counter()
@@ -309,6 +308,8 @@ class _InThread(Generic[C]):
             handle = session.begin()
             for job in group:
                 self._run_one(session, handle, job, alone=len(group) == 1)
+                if job is group[-1]:  # what came meanwhile need not wait for a sync of its own
+                    self._take_waiting(group)
             committing = True
             session.commit()
         except BaseException as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import stat
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -55,6 +56,8 @@ def connect(
     if readonly and not path.exists():
         raise Unavailable(f"{path} is not there yet", reason="not_ready")
     with explained(path):
+        if not readonly:
+            _keep_private(path)
         db = apsw.Connection(str(path))
         _write_ahead(db, busy_ms)
         db.set_busy_timeout(busy_ms)
@@ -64,6 +67,21 @@ def connect(
         if readonly:
             db.pragma("query_only", True)
     return db
+
+
+def _keep_private(path: Path) -> None:
+    """What people's passwords are proved by lies here. A new file is its owner's alone, and SQLite makes those
+    beside it like it; of one that is there others' rights are taken away, and a group keeps what it was given.
+
+    A file that is there is never opened for this: closing it again would drop the locks that SQLite holds on it.
+    """
+    with suppress(OSError):  # it is there, or SQLite says what is wrong
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    for each in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        with suppress(OSError):  # another user's, who has to know
+            mode = each.stat().st_mode
+            if stat.S_ISREG(mode) and mode & 0o007:
+                each.chmod(stat.S_IMODE(mode) & 0o770)
 
 
 def _write_ahead(db: apsw.Connection, busy_ms: int) -> None:

@@ -1,24 +1,40 @@
-"""`cryptowatcher alerts`."""
+"""`cryptowatcher alerts`, and `alerts ack`; `alerts summary` stands in summary.py."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
+import msgspec
 import typer
 
 from cryptowatcher.cli.options import AsJson, ConfigFile, DataDir, new_app, pair_named, settings
-from cryptowatcher.cli.output import as_json, moment, note, table
-from cryptowatcher.cli.storage import read
+from cryptowatcher.cli.output import as_json, moment, note, now, table
+from cryptowatcher.cli.storage import change, read
+from cryptowatcher.cli.summary import summary
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, Rule
 from cryptowatcher.domain.texts import show_price, show_value
+from cryptowatcher.errors import ConfigError
 from cryptowatcher.ports import Tx
 
 app = new_app()
+app.command()(summary)
 
 
-@app.command()
+MOST = 1_000
+"""Alerts that are looked through at once."""
+
+
+class Listed(Alert, frozen=True, kw_only=True):
+    """An alert, and when it was acknowledged, epoch ms; null: not yet."""
+
+    acknowledged_at: int | None
+
+
+@app.callback(invoke_without_command=True)
 def alerts(
+    context: typer.Context,
     rule: Annotated[str | None, typer.Option("--rule", "-r", help="Only of this rule (name or id).")] = None,
     pair: Annotated[str | None, typer.Option("--pair", "-p", help="Only of this pair.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="The newest so many.")] = 50,
@@ -33,20 +49,23 @@ def alerts(
 
     With --json one document: a list of alerts, times in epoch milliseconds.
     """
+    if context.invoked_subcommand:
+        return
     name = pair_named(pair, where="--pair") if pair else None
     config = settings(config_file, data_dir)
 
-    def find(tx: Tx) -> tuple[Rule | None, list[Alert]]:
+    def find(tx: Tx) -> tuple[Rule | None, list[Alert], dict[str, int]]:
         known = tx.rule(LOCAL_OWNER, rule) if rule else None
         # A removed rule is no longer known, but its alerts are, by its id.
         id_ = known.id if known else rule
-        return known, tx.alerts(LOCAL_OWNER, limit=limit, before=before, rule=id_, pair=name)
+        found = tx.alerts(LOCAL_OWNER, limit=limit, before=before, rule=id_, pair=name)
+        return known, found, tx.acknowledged([alert.id for alert in found])
 
-    known, found = read(config, find)
+    known, found, seen = read(config, find)
     if json:
-        as_json(found)
+        as_json([Listed(**msgspec.structs.asdict(alert), acknowledged_at=seen.get(alert.id)) for alert in found])
     elif found:
-        show(found)
+        show(found, seen)
     else:
         note("no alerts")
     if rule and not known and not found:
@@ -54,8 +73,45 @@ def alerts(
         raise typer.Exit(1)
 
 
-def show(found: list[Alert]) -> None:
-    """A table, in the order given."""
+@app.command()
+def ack(
+    alert: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="The alerts' ids.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All that there are.")] = False,
+    config_file: ConfigFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Say that you have seen alerts: no more reminders of them. Again changes nothing.
+
+    Exit code 1 when there is no alert of one of these ids; the others are acknowledged all the same.
+    """
+    if bool(alert) == everything:
+        raise ConfigError("name alerts, or all of them", where="ID", hint="`cryptowatcher alerts ack --all`")
+    at = now()
+
+    def acknowledge(tx: Tx) -> tuple[int, list[str]]:
+        if everything:
+            return sum(tx.acknowledge(LOCAL_OWNER, ids, at) for ids in _pages(tx)), []
+        new = tx.acknowledge(LOCAL_OWNER, alert or [], at)
+        return new, sorted(set(alert or []) - tx.acknowledged(alert or []).keys())
+
+    new, missing = change(settings(config_file, data_dir), lambda tx, _: acknowledge(tx))
+    note(f"{new:,} acknowledged")
+    for id_ in missing:
+        note(f"there is no alert {id_!r}; see `cryptowatcher alerts`")
+    if missing:
+        raise typer.Exit(1)
+
+
+def _pages(tx: Tx) -> Iterator[list[str]]:
+    """The ids of all alerts, the newest first."""
+    before: str | None = None
+    while found := tx.alerts(LOCAL_OWNER, limit=MOST, before=before):
+        yield [alert.id for alert in found]
+        before = found[-1].id
+
+
+def show(found: list[Alert], seen: Mapping[str, int]) -> None:
+    """A table, in the order given. `seen`: when they were acknowledged, by their ids."""
     rows = (
         (
             moment(alert.event_time),
@@ -64,7 +120,7 @@ def show(found: list[Alert]) -> None:
             show_value(alert.condition, alert.value),
             alert.condition,
             alert.rule_name,
-            remarks(alert),
+            remarks(alert, seen.get(alert.id)),
             alert.id,
         )
         for alert in found
@@ -72,10 +128,11 @@ def show(found: list[Alert]) -> None:
     table(("Time (UTC)", "Pair", "Price", "Value", "Condition", "Rule", "", "Id"), rows, right=("Price", "Value"))
 
 
-def remarks(alert: Alert) -> str:
+def remarks(alert: Alert, acknowledged_at: int | None) -> str:
     """What is out of the ordinary, in short, and the advice."""
     words: list[str] = [] if alert.advice == "info" else [alert.advice]
     words += ["in a gap"] if alert.kind == "gap" else ["already true"] if alert.kind == "already" else []
     words += ["late"] if alert.late else []
     words += [f"+{alert.suppressed:,} suppressed"] if alert.suppressed else []
+    words += [f"acknowledged {moment(acknowledged_at)}"] if acknowledged_at else []
     return ", ".join(words)

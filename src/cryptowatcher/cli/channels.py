@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,16 +11,19 @@ from rich.text import Text
 
 from cryptowatcher import app as program
 from cryptowatcher.adapters.clock import SystemClock
+from cryptowatcher.adapters.pictures import draw, painted
 from cryptowatcher.cli.options import AsJson, ConfigFile, DataDir, new_app, settings
 from cryptowatcher.cli.output import as_json, console, note, table
 from cryptowatcher.cli.storage import read
 from cryptowatcher.config import Config
 from cryptowatcher.config.decode import tag_of
+from cryptowatcher.domain import pictures
 from cryptowatcher.domain.alerts import Alert
-from cryptowatcher.domain.messages import reworded, wording_of
+from cryptowatcher.domain.messages import Message, reworded, wording_of
 from cryptowatcher.domain.rules.model import LOCAL_OWNER
-from cryptowatcher.domain.samples import as_if_sent, sample_alert
+from cryptowatcher.domain.samples import as_if_sent, sample_alert, sample_picture
 from cryptowatcher.errors import ConfigError
+from cryptowatcher.pipeline.pictures import stretch
 from cryptowatcher.trying import Tried, try_channel
 
 app = new_app()
@@ -58,7 +62,7 @@ def try_one(
     It goes beside the outbox: nothing is queued, held or tried again. With --json one document.
     """
     config = settings(config_file, data_dir)
-    tried = asyncio.run(try_channel(_named(config, name), program.deps(config), owner=LOCAL_OWNER))
+    tried = asyncio.run(try_channel(_named(config, name), program.deps(config), owner=LOCAL_OWNER, draw=draw))
     if json:
         as_json(tried)
     else:
@@ -79,6 +83,9 @@ def preview(
     body: Annotated[
         str | None, typer.Option("--body", help="This template instead of the one that is set.")
     ] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", metavar="FILE", help="Write its picture there, a PNG.")
+    ] = None,
     json: AsJson = False,
     config_file: ConfigFile = None,
     data_dir: DataDir = None,
@@ -95,10 +102,29 @@ def preview(
         note(f"there is no alert {alert!r}; see `cryptowatcher alerts`")
         raise typer.Exit(1)
     message = as_if_sent(shown, name, now=now, wording=wording)
+    if picture is not None:
+        _write_picture(config, message, picture, stored=alert is not None)
     if json:
         as_json({"title": message.text.title, "body": message.text.body, "link": message.link})
     else:
         console().print(Text(f"{message.text.title}\n\n{message.text.body}"), soft_wrap=True)
+
+
+def _write_picture(config: Config, message: Message, file: Path, *, stored: bool) -> None:
+    """Of the candles that are there; a sample has made-up ones."""
+    if stored:
+        candles, interval = read(config, lambda tx: stretch(tx, message.alert))
+        shown = pictures.picture(message.alert, candles, interval, zone=message.zone)
+    else:
+        shown = sample_picture(message.alert, zone=message.zone)
+    if shown is None:
+        note("there are not enough candles for a picture")
+        return
+    try:
+        file.write_bytes(painted(shown))
+    except OSError as error:
+        hint = "name a file in a folder that is there"
+        raise ConfigError(f"cannot be written: {error.strerror}", where="--picture", hint=hint) from error
 
 
 def _stored(config: Config, alert: str) -> Alert | None:

@@ -39,11 +39,12 @@ data_dir = "."
 
 [web]
 port = {port}
+open = true  # whoever is on this machine may look, without an account
 
 [[sources]]
 kind = "coingecko"
 base_url = "{url}"
-every = "2s"
+every = "5s"
 
 [[channels]]
 name = "screen"

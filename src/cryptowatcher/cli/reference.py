@@ -18,7 +18,9 @@ Exit codes: 0 ok · 1 not ok: nothing found, not reachable · 2 the command line
 
 FAMILIES = {
     "rules": ("check", "list", "add", "remove", "pause", "resume", "why"),
+    "users": ("list", "link", "invite", "reset-password", "token", "disable"),
     "lists": ("list", "set", "add", "remove", "delete"),
+    "alerts": ("ack", "summary"),
     "channels": ("list", "preview", "test"),
 }
 

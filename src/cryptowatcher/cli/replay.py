@@ -72,7 +72,7 @@ def replay(
         as_json(result)
         return
     if result.alerts:
-        show(list(result.alerts))
+        show(list(result.alerts), {})
     speed = result.ticks / result.seconds if result.seconds else 0
     note(
         f"{counted(result.ticks, 'tick')} of {counted(result.pairs, 'pair')} in {result.seconds:.2f} s"

@@ -29,6 +29,7 @@ COMMANDS = {
     "alerts": ("alerts", "The newest alerts."),
     "channels": ("channels", "Where alerts go: list them, and send a test message."),
     "deliveries": ("deliveries", "Where alerts were sent, and what became of it."),
+    "users": ("users", "Accounts: list them, invite people, make links for a first log-in or a new password."),
     "telegram": ("telegram", "Link a Telegram chat, list and unlink those that are."),
     "replay": ("replay", "Run recorded prices through rules: the alerts you would have got."),
     "export": ("export", "Write candles, prices or alerts to a Parquet or CSV file."),

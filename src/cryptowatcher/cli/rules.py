@@ -35,7 +35,7 @@ from cryptowatcher.config import Config, name_of
 from cryptowatcher.domain.defaults import DEFAULT_RULES
 from cryptowatcher.domain.hours import expired, parse_until, renewed
 from cryptowatcher.domain.intervals import parse_duration
-from cryptowatcher.domain.rules.check import check_spec
+from cryptowatcher.domain.rules.check import check_channels, check_spec
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, Rule, RuleSpec, origin_after_edit, rule_id
 from cryptowatcher.errors import ConfigError
 from cryptowatcher.ports import Tx
@@ -62,6 +62,15 @@ Active = Annotated[
 
 AlreadyTrue = Annotated[bool, typer.Option("--fire-if-already-true", help="Also if true at first sight.")]
 Urgent = Annotated[bool, typer.Option("--urgent", help="Told in quiet hours too, and never together with others.")]
+Remind = Annotated[
+    str, typer.Option("--remind", metavar="DURATION", help="Told again every 10m until it is acknowledged.")
+]
+Escalate = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--escalate", metavar="CHANNEL", help="Told too, with the first reminder, the second, …; repeatable."
+    ),
+]
 
 
 class Listed(Rule, frozen=True, kw_only=True):
@@ -118,6 +127,8 @@ def add(
     expires: Expires = "",
     active: Active = "",
     urgent: Urgent = False,
+    remind: Remind = "",
+    escalate: Escalate = None,
     json: AsJson = False,
     config_file: ConfigFile = None,
     data_dir: DataDir = None,
@@ -142,6 +153,8 @@ def add(
         expires=expires,
         active=active,
         urgent=urgent,
+        remind=remind,
+        escalate=tuple(escalate or ()),
     )
     check(spec, config)
 
@@ -245,14 +258,12 @@ def check(spec: RuleSpec, config: Config) -> None:
     """ConfigError, naming the option, for what is wrong with a rule."""
     try:
         check_spec(spec)
+        check_channels(spec, [name_of(channel) for channel in config.channels])
     except ConfigError as error:
-        option = {"name": "NAME", "pairs": "--pair"}.get(error.where, f"--{error.where.replace('_', '-')}")
-        raise ConfigError(error.message, where=option, hint=error.hint) from None
-    known = [name_of(channel) for channel in config.channels]
-    for channel in spec.channels:
-        if channel not in known:
-            hint = f"there are: {', '.join(known)}"
-            raise ConfigError(f"there is no channel {channel!r}", where="--channel", hint=hint)
+        field = error.where.partition("[")[0]
+        option = {"name": "NAME", "pairs": "--pair", "channels": "--channel"}.get(field)
+        where = option or f"--{field.replace('_', '-')}"
+        raise ConfigError(error.message, where=where, hint=error.hint) from None
 
 
 def differences(before: RuleSpec, after: RuleSpec) -> list[str]:
@@ -313,6 +324,8 @@ def details(rule: Rule, snoozed_until: int) -> str:
     words += [spec.advice] if spec.advice != "info" else []
     words += [f"active {spec.active}"] if spec.active else []
     words += ["urgent"] if spec.urgent else []
+    words += [f"reminds every {spec.remind}"] if spec.remind else []
+    words += [f"escalates to {', '.join(spec.escalate)}"] if spec.escalate else []
     words += [f"{'ended' if expired(spec, now()) else 'ends'} {spec.expires}"] if spec.expires else []
     words += [f"snoozed until {moment(snoozed_until)}"] if snoozed_until > now() else []
     return ", ".join(words)

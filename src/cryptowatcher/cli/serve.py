@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from typing import Annotated
 
+import structlog
 import typer
 
 from cryptowatcher.cli.options import ConfigFile, DataDir, new_app, settings
+from cryptowatcher.cli.output import note
 from cryptowatcher.cli.process import ASKED, until_stopped
 from cryptowatcher.config import Config
 from cryptowatcher.errors import ConfigError
@@ -17,6 +20,7 @@ from cryptowatcher.listening import Listening, listening
 from cryptowatcher.supervise import Parent
 
 app = new_app()
+log = structlog.get_logger()
 
 
 @app.command()
@@ -56,9 +60,21 @@ def _serve(config: Config, door: Listening, parent: Parent | None = None) -> Non
     async def work(stop: asyncio.Event) -> None:
         from cryptowatcher import app as program
 
-        await program.serve(config, stop, door, parent)
+        await program.serve(config, stop, door, parent, tell_link=_tell_link)
 
     until_stopped(work, log=config.log, signals=(signal.SIGTERM,) if parent else ASKED)
+
+
+def _tell_link(link: str) -> None:
+    """On the terminal, and in the log where that is somewhere else. It must not be missed: without it nobody gets
+    in."""
+    if not sys.stderr.isatty():
+        log.warning("there is no account yet; this link makes the first one, once, within 24 hours", link=link)
+    line = "─" * max(len(link), 60)
+    note(
+        f"{line}\nNobody has an account yet. Open this to make yours:\n\n{link}\n\n"
+        f"It works once, within 24 hours. `cryptowatcher users link` makes another.\n{line}"
+    )
 
 
 def _load() -> None:

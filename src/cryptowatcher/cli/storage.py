@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from cryptowatcher import app
 from cryptowatcher.config import Config
 from cryptowatcher.errors import Unavailable
-from cryptowatcher.ports import Tx
+from cryptowatcher.ports import Store, Tx
 
 T = TypeVar("T")
 
@@ -17,10 +17,18 @@ T = TypeVar("T")
 def read(config: Config, fn: Callable[[Tx], T]) -> T:
     """What `fn` finds in one read-only transaction. Unavailable while nothing has been stored."""
 
+    async def look(store: Store) -> T:
+        return await store.run(fn)
+
+    return ask(config, look)
+
+
+def ask(config: Config, questions: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
+    """The same for questions that take several transactions."""
+
     async def work() -> T:
         async with config.store.open(app.deps(config), readonly=True) as store:
-            found: T = await store.run(fn)
-            return found
+            return await questions(store)
 
     try:
         return asyncio.run(work())

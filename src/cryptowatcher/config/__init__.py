@@ -27,9 +27,9 @@ from cryptowatcher.config.history import History
 from cryptowatcher.config.keep import Keep
 from cryptowatcher.config.owner import Owner
 from cryptowatcher.config.secrets import SecretReader
-from cryptowatcher.domain.addresses import Outbound
+from cryptowatcher.domain.addresses import Outbound, is_loopback
 from cryptowatcher.domain.defaults import DEFAULT_RULES
-from cryptowatcher.domain.rules.check import check_spec
+from cryptowatcher.domain.rules.check import check_channels, check_spec
 from cryptowatcher.domain.rules.model import RuleSpec
 from cryptowatcher.domain.rules.watchlists import check_list, members_of
 from cryptowatcher.errors import ConfigError
@@ -61,12 +61,20 @@ class Web(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     port:  port to listen on; 0 takes a free one
     hosts: further names under which the page may be asked for (the Host header), for example behind a proxy
     price_metrics: pairs whose prices /metrics tells to Prometheus, the largest by market cap
+    open:  who asks from this machine needs no account, and may do everything; only with a host that is this
+           machine's own, and with no proxy on it
     """
 
     host: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 8000
     hosts: tuple[str, ...] = ()
     price_metrics: Annotated[int, msgspec.Meta(ge=0, le=500)] = 20
+    open: bool = False
+
+    def __post_init__(self) -> None:
+        if self.open and self.host != "localhost" and not is_loopback(self.host):
+            hint = 'set host = "127.0.0.1", or leave `open` out and make an account'
+            raise ConfigError("a page that others can reach must not be open", where="web.open", hint=hint)
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -169,6 +177,7 @@ def resolve(path: Path | None, environ: Mapping[str, str], *, data_dir: Path | N
     decoded["data_dir"] = base / Path(decoded["data_dir"]).expanduser()
     config = Config(file=path.resolve() if path else None, **decoded)
     _check_names(config, place)
+    _check_owner(config, place)
     _check_watchlists(config, place)
     _check_rules(config, place)
     return Resolved(config, origins)
@@ -248,6 +257,13 @@ def _check_names(config: Config, place: Place) -> None:
             seen[name] = number
 
 
+def _check_owner(config: Config, place: Place) -> None:
+    try:
+        config.owner.check_channels({channel.name: channel.quiet for channel in config.channels})
+    except ConfigError as error:
+        raise ConfigError(error.message, where=place.at(error.where).where, hint=error.hint) from None
+
+
 def _check_watchlists(config: Config, place: Place) -> None:
     for name, pairs in config.watchlists.items():
         try:
@@ -264,11 +280,7 @@ def _check_rules(config: Config, place: Place) -> None:
         try:
             check_spec(rule)
             members_of(rule, config.watchlists)
+            check_channels(rule, known)
         except ConfigError as error:
             where = place.at(f"{at}.{error.where}" if error.where else at).where
             raise ConfigError(error.message, where=where, hint=error.hint) from None
-        for position, channel in enumerate(rule.channels):
-            if channel not in known:
-                hint = f"there are: {', '.join(known)}" if known else "there are no [[channels]] yet"
-                where = place.at(f"{at}.channels[{position}]").where
-                raise ConfigError(f"there is no channel {channel!r}", where=where, hint=hint)

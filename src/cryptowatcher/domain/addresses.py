@@ -103,6 +103,14 @@ def parse_address(text: str) -> Address:
     return ip_address(text.partition("%")[0])
 
 
+def is_loopback(text: str) -> bool:
+    """Whether it is an address of this machine alone. What is no address is none."""
+    try:
+        return unwrapped(parse_address(text))[-1].is_loopback
+    except ValueError:
+        return False
+
+
 def may_use(port: int, *, mail: bool = False) -> bool:
     """Whether a message may go to that port. `mail`: by SMTP, else by HTTP."""
     return port in (MAIL_PORTS if mail else PORTS) or 1024 <= port <= 65535

@@ -9,11 +9,11 @@ import msgspec
 
 Advice = Literal["buy", "sell", "info"]
 AlertKind = Literal["edge", "gap", "already"]
-NoticeKind = Literal["expiring", "expired", "blind", "back"]
-"""Of what goes the way of alerts and is none: it tells of a rule, or of what is not seen. Lists of alerts leave it
-out."""
+NoticeKind = Literal["expiring", "expired", "blind", "back", "summary"]
+"""Of what goes the way of alerts and is none: it tells of a rule, of what is not seen, or of a day. Lists of
+alerts leave it out."""
 
-NOTICES: tuple[NoticeKind, ...] = ("expiring", "expired", "blind", "back")
+NOTICES: tuple[NoticeKind, ...] = ("expiring", "expired", "blind", "back", "summary")
 SIGHTINGS: tuple[NoticeKind, ...] = ("blind", "back")
 
 
@@ -49,7 +49,8 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
                 `blind`, `back`: a notice that pairs are not seen any more, or again, without a rule: `parts` names
                 up to 20 of them, `value` says how many they are, `constant` of how many (0: not of the market),
                 `gap_ms` for how long they were not seen by then. A channel "" stands for those of rules without
-                any
+                any. `summary`: what a day or a week brought, without rule and pair: `condition` has its words, the
+                title in the first line, and the event is the end of that stretch
     event_time: the source's time of the observation, epoch ms (for `gap` the start of the gap)
     at:         the journal's time of the record, epoch ms
     seq:        the position in the journal that proves it

@@ -2,8 +2,12 @@
 
 Time here is how long the watcher was awake, so that its own rest makes nobody blind. A pair is *stale* once its
 newest observation is older than it is valid, and *told* as blind at twice that age; with it all that are stale by
-then, so that what went blind together is told together. It is told as back once it was seen without a break for as
-long as one observation is valid; with it all that are seen by then.
+then, so that what went blind together is told together.
+
+It is told as back once it was seen without a break for an hour: a coin at the edge of a list comes and goes all
+day long. With it all that have been seen for most of that hour. A market that was blind as a whole does not come
+and go like that, and its owner waits for it: it is told as back, with all that are seen by then, once one of its
+pairs was seen for as long as an observation is valid.
 """
 
 from __future__ import annotations
@@ -18,6 +22,9 @@ from cryptowatcher.domain.ticks import Ints
 
 _LOOK_EVERY: Final = 10_000
 _RECENTLY: Final = 24 * 3_600_000
+_STEADY: Final = 3_600_000
+"""Milliseconds without a break after which a pair is back, and _WITH_IT those of what is told together with it."""
+_WITH_IT: Final = 45 * 60_000
 _MARKET: Final = 0.5
 """From this share of the pairs that were seen lately it is the market that is not seen, not some pairs."""
 
@@ -27,11 +34,13 @@ class Sighted(NamedTuple):
 
     cols:   columns of pairs, ascending
     since:  for each, the journal's time of the last observation before it was blind, epoch ms
+    seen:   for each, for how long it has been seen again, ms; 0: it is not
     market: whether that is (or was) most of what is watched; `of`: how many pairs that is
     """
 
     cols: Ints
     since: Ints
+    seen: Ints
     market: bool
     of: int
 
@@ -98,19 +107,20 @@ class Blindness:
         fresh = blind if not self._market else int((new & (age <= _RECENTLY)).sum())
         market = lately > 1 and fresh >= _MARKET * lately
         self._market |= market
-        return Sighted(cols, self._since[cols].copy(), market, lately)
+        return Sighted(cols, self._since[cols].copy(), np.zeros(len(cols), np.int64), market, lately)
 
     def _back(self, stale: Marks, told: Marks, age: Ints, lately: int) -> Sighted | None:
-        seen = told & ~stale
-        if not (seen & (self._seen - self._begun >= self._valid)).any():
+        seen, steady = told & ~stale, self._seen - self._begun
+        enough, with_it = (self._valid, 0) if self._market else (np.maximum(self._valid, _STEADY), _WITH_IT)
+        if not (seen & (steady >= enough)).any():
             return None
-        cols = np.flatnonzero(seen)
+        cols = np.flatnonzero(seen & (steady >= with_it))
         since = self._since[cols].copy()
         self._since[cols] = 0
         still = int(((self._since > 0) & (age <= _RECENTLY)).sum())
         market = self._market and still < _MARKET * lately
         self._market &= not market
-        return Sighted(cols, since, market, lately)
+        return Sighted(cols, since, (age + steady)[cols], market, lately)
 
     def state(self) -> BlindnessState:
         """For a checkpoint."""

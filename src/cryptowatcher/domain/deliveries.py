@@ -26,8 +26,9 @@ from cryptowatcher.domain.rates import Rate
 DeliveryState = Literal["queued", "leased", "retrying", "sent", "given_up", "cancelled", "snoozed"]
 FINAL: Final[frozenset[DeliveryState]] = frozenset({"sent", "given_up", "cancelled", "snoozed"})
 
-DeliveryKind = Literal["alert", "expiry", "sight"]
-"""What is told: that a condition turned true, that a rule ends, or that pairs are not seen, or are again."""
+DeliveryKind = Literal["alert", "reminder", "expiry", "sight", "summary"]
+"""What is told: that a condition turned true, that nobody has acknowledged it, that a rule ends, that pairs are
+not seen, or are again, or what a day or a week brought."""
 
 LONGEST_HELD: Final = 8 * 86_400_000
 """Age in ms from which one that was tried in vain is not held again: a week, and a day to try it."""
@@ -48,7 +49,9 @@ _LONGEST_TEXT: Final = 500
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """One alert on its way to one channel. Times are epoch ms.
 
-    id:          `alert id ~ channel`: from content, so an alert is queued to a channel once
+    id:          `alert id ~ channel`, of a reminder `alert id ~ channel ~ r2`: from content, so an alert is queued
+                 to a channel once, and each of its reminders
+    created_at:  when it was queued; of a reminder, when it is due first
     due_at:      not before this
     leased_until, holder: who is sending it now; after `leased_until` another may
     attempts:    calls made so far
@@ -83,6 +86,11 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     fallback: str = ""
     fallback_of: str = ""
     urgent: bool = False
+
+    @property
+    def reminder(self) -> int:
+        """Which one it is, from 1 on; 0: none."""
+        return int(self.id.rpartition("~r")[2]) if self.kind == "reminder" else 0
 
     @property
     def is_held(self) -> bool:
@@ -132,6 +140,7 @@ class ChannelPolicy(msgspec.Struct, frozen=True, kw_only=True):
     bundle:   whether several may go out in one message
     title:    the owner's template for the title of an alert's message, and `body` for its text; empty: the
               default words
+    picture:  whether the message of an alert shows how the price came to it
     """
 
     retry: RetryPolicy = RetryPolicy()
@@ -146,11 +155,17 @@ class ChannelPolicy(msgspec.Struct, frozen=True, kw_only=True):
     bundle: bool = False
     title: str = ""
     body: str = ""
+    picture: bool = False
 
 
-def delivery_id(alert: str, channel: str) -> str:
-    """The same alert to the same channel is the same delivery."""
-    return f"{alert}~{channel}"
+def delivery_id(alert: str, channel: str, reminder: int = 0) -> str:
+    """The same alert to the same channel is the same delivery, and so is the same reminder of it."""
+    return f"{alert}~{channel}~r{reminder}" if reminder else f"{alert}~{channel}"
+
+
+def twin_id(delivery: Delivery, channel: str) -> str:
+    """The delivery that tells the same through another channel."""
+    return delivery_id(delivery.alert, channel, delivery.reminder)
 
 
 def after_success(delivery: Delivery, *, now: int, receipt: str) -> Delivery:
@@ -269,7 +284,7 @@ def _is_overdue(delivery: Delivery, policy: ChannelPolicy, *, now: int) -> bool:
 
 def _stand_in(delivery: Delivery, channel: str, *, now: int, together: bool) -> Delivery:
     return Delivery(
-        id=delivery_id(delivery.alert, channel),
+        id=twin_id(delivery, channel),
         alert=delivery.alert,
         owner=delivery.owner,
         rule=delivery.rule,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from cryptowatcher.domain.alerts import Alert, NoticeKind, alert_id
-from cryptowatcher.domain.deliveries import Delivery, delivery_id
+from cryptowatcher.domain.deliveries import Delivery, DeliveryKind, delivery_id
 from cryptowatcher.domain.hours import parse_expires
 from cryptowatcher.domain.rules.model import Rule, RuleSpec
 
@@ -58,7 +58,9 @@ def expiry_notice(rule: Rule, *, now: int) -> Alert:
     )
 
 
-def notice_deliveries(notice: Alert, channels: Sequence[str], *, now: int) -> list[Delivery]:
+def notice_deliveries(
+    notice: Alert, channels: Sequence[str], *, now: int, kind: DeliveryKind = "expiry"
+) -> list[Delivery]:
     """To the rule's own channels, or to `channels` where it names none; due at once."""
     return [
         Delivery(
@@ -69,7 +71,7 @@ def notice_deliveries(notice: Alert, channels: Sequence[str], *, now: int) -> li
             channel=channel,
             created_at=now,
             due_at=now,
-            kind="expiry",
+            kind=kind,
         )
         for channel in notice.channels or channels
     ]

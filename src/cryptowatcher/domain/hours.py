@@ -1,8 +1,10 @@
-"""When a rule may speak: until it expires, in its active hours, while it is not snoozed. Text → time, no clock.
+"""When a rule may speak: until it expires, in its active hours, while it is not snoozed. And times that come again
+and again. Text → time, no clock.
 
     expires   2027-01-31 · 2027-01-31T12:00Z        a date alone means where it begins, 00:00 UTC
     active    mon-fri 08:00-22:00 Europe/Berlin ; sat,sun 10:00-18:00 Europe/Berlin
-              22:00-06:00                           every day; without a place it is UTC
+              22:00-06:00                           every day; without a place it is UTC, and in an owner's quiet
+                                                    hours the zone that the owner has set
 
 A rule is active when a clock on the wall of that place shows a time inside. So where clocks are put forward, what
 they skip is never shown, and where they are put back, what they show twice counts twice. Hours that end before
@@ -42,6 +44,7 @@ _SPAN = re.compile(
     r"(?:(?P<days>[a-z]{3}(?:[-,][a-z]{3})*)\s+)?(?P<begin>\d{1,2}:\d{2})-(?P<end>\d{1,2}:\d{2})(?:\s+(?P<zone>\S+))?",
     re.IGNORECASE,
 )
+_TIME_OF_DAY = re.compile(r"(?:daily|weekly\s+(?P<day>[a-z]{3}))\s+(?P<time>\d{1,2}:\d{2})", re.IGNORECASE)
 _HINT: Final = "write mon-fri 08:00-22:00 Europe/Berlin, several with ; between"
 
 
@@ -73,22 +76,41 @@ class Span(msgspec.Struct, frozen=True):
             day = first + timedelta(days=number)
             yield from {self._ms(day, wall, fold) for wall in walls for fold in (0, 1)}
             midnight, next_midnight = (self._ms(each, time(), 0) for each in (day, day + timedelta(days=1)))
-            if self._offset(midnight) != self._offset(next_midnight):
-                yield self._change(midnight, next_midnight)
+            if _offset(midnight, self.zone) != _offset(next_midnight, self.zone):
+                yield _change(midnight, next_midnight, self.zone)
 
     def _ms(self, day: date, wall: time, fold: int) -> int:
-        return round(datetime.combine(day, wall, self.zone).replace(fold=fold).timestamp() * 1000)
+        return _ms(day, wall, self.zone, fold=fold)
 
-    def _offset(self, at: int) -> timedelta | None:
-        return datetime.fromtimestamp(at / 1000, self.zone).utcoffset()
 
-    def _change(self, before: int, after: int) -> int:
-        """The first moment with the offset that is there `after`."""
-        new = self._offset(after)
-        while after - before > 1:
-            middle = (before + after) // 2
-            before, after = (before, middle) if self._offset(middle) == new else (middle, after)
-        return after
+class TimeOfDay(msgspec.Struct, frozen=True):
+    """A time that comes again and again. days: 0 is Monday; minute: of the day"""
+
+    days: frozenset[int]
+    minute: int
+    zone: ZoneInfo
+
+    def last(self, at: int) -> int:
+        """The newest moment (epoch ms) at or before `at` at which it came."""
+        return next(moment for moment in self._from(at, -1) if moment <= at)
+
+    def next(self, at: int) -> int:
+        """The first moment after `at` at which it comes."""
+        return next(moment for moment in self._from(at, 1) if moment > at)
+
+    def _from(self, at: int, step: int) -> Iterator[int]:
+        """Its moments day by day, onwards from yesterday (step 1) or backwards from tomorrow (-1). A later day's
+        never comes before an earlier one's."""
+        today = datetime.fromtimestamp(at / 1000, self.zone).date()
+        days = (today + timedelta(days=step * number) for number in range(-1, _FAR))
+        return (self._on(day) for day in days if day.weekday() in self.days)
+
+    def _on(self, day: date) -> int:
+        """When the clock there first shows this time of that day, or where it is put forward past it."""
+        wall = time(self.minute // 60, self.minute % 60)
+        first, second = (_ms(day, wall, self.zone, fold=fold) for fold in (0, 1))
+        # Only of a time that is skipped the "second" moment comes first: it is read by the clock as it is after.
+        return first if first <= second else _change(second, first, self.zone)
 
 
 class Hours(msgspec.Struct, frozen=True):
@@ -116,8 +138,9 @@ class Hours(msgspec.Struct, frozen=True):
 
 
 @lru_cache(maxsize=1024)
-def parse_hours(text: str, *, where: str = "active") -> Hours:
-    """Active hours as people write them, "" is always. A ConfigError says what to write."""
+def parse_hours(text: str, *, where: str = "active", zone: str = "UTC") -> Hours:
+    """Active hours as people write them, "" is always. A ConfigError says what to write. `zone`: of stretches
+    without a place."""
     if len(text) > _LONGEST:
         raise ConfigError(f"active hours have at most {_LONGEST} characters", where=where, hint=_HINT)
     if not text.strip():
@@ -125,15 +148,28 @@ def parse_hours(text: str, *, where: str = "active") -> Hours:
     parts = [part.strip() for part in text.strip().removesuffix(";").split(";")]
     if len(parts) > _MOST_SPANS:
         raise ConfigError(f"at most {_MOST_SPANS} stretches of active hours", where=where)
-    return Hours(tuple(_span(part, where) for part in parts))
+    return Hours(tuple(_span(part, where, zone) for part in parts))
 
 
-def parse_quiet(text: str, *, where: str = "quiet") -> Hours:
+def parse_quiet(text: str, *, where: str = "quiet", zone: str = "UTC") -> Hours:
     """Hours in which nothing is told, as people write them, "" is never. They must end: ConfigError."""
-    hours = parse_hours(text, where=where)
+    hours = parse_hours(text, where=where, zone=zone)
     if hours.spans and hours.next_inactive(0) == _WEEK:
         raise ConfigError(f"{text!r} never ends", where=where, hint="nothing but urgent alerts would ever be sent")
     return hours
+
+
+def parse_time_of_day(text: str, *, zone: str, where: str) -> TimeOfDay:
+    """`daily 08:00`, `weekly mon 08:00`. A ConfigError says what to write."""
+    match = _TIME_OF_DAY.fullmatch(text[:_LONGEST].strip())
+    if match is None:
+        hint = "write daily 08:00 or weekly mon 08:00"
+        raise ConfigError(f"{text[:40]!r} is not a time to come again and again", where=where, hint=hint)
+    minute = _minute(match["time"], where)
+    if minute == _DAY_MINUTES:
+        raise ConfigError(f"{match['time']!r} is the next day", where=where, hint="write 00:00")
+    days = frozenset([_day(match["day"].lower(), where)]) if match["day"] else frozenset(range(7))
+    return TimeOfDay(days, minute, zone_named(zone, where))
 
 
 def parse_expires(text: str, *, where: str = "expires") -> int | None:
@@ -194,7 +230,7 @@ def show_moment(at: int) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ" if moment.second else "%Y-%m-%dT%H:%MZ")
 
 
-def _span(text: str, where: str) -> Span:
+def _span(text: str, where: str, zone: str) -> Span:
     match = _SPAN.fullmatch(text)
     if match is None:
         raise ConfigError(f"{text!r} is not active hours", where=where, hint=_HINT)
@@ -205,7 +241,24 @@ def _span(text: str, where: str) -> Span:
     if begin == _DAY_MINUTES:
         raise ConfigError(f"{text!r} begins at 24:00", where=where, hint="write 00:00 and the day after")
     days = _days(match["days"], where) if match["days"] else frozenset(range(7))
-    return Span(days, begin, end, zone_named(match["zone"] or "UTC", where))
+    return Span(days, begin, end, zone_named(match["zone"] or zone, where))
+
+
+def _ms(day: date, wall: time, zone: ZoneInfo, *, fold: int) -> int:
+    return round(datetime.combine(day, wall, zone).replace(fold=fold).timestamp() * 1000)
+
+
+def _offset(at: int, zone: ZoneInfo) -> timedelta | None:
+    return datetime.fromtimestamp(at / 1000, zone).utcoffset()
+
+
+def _change(before: int, after: int, zone: ZoneInfo) -> int:
+    """The first moment with the offset that is there `after`."""
+    new = _offset(after, zone)
+    while after - before > 1:
+        middle = (before + after) // 2
+        before, after = (before, middle) if _offset(middle, zone) == new else (middle, after)
+    return after
 
 
 def _minute(text: str, where: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, tzinfo
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -13,6 +13,7 @@ from cryptowatcher.domain.deliveries import ChannelPolicy, Delivery, RetryPolicy
 from cryptowatcher.domain.digests import bundle_text
 from cryptowatcher.domain.hours import zone_named
 from cryptowatcher.domain.quiet import Kindness
+from cryptowatcher.domain.reminders import reminding_text
 from cryptowatcher.domain.templates import (
     BODY_MOST,
     TITLE_MOST,
@@ -24,7 +25,11 @@ from cryptowatcher.domain.templates import (
 )
 from cryptowatcher.domain.texts import AlertText, alert_link, alert_text, caveats
 
-MessageKind = Literal["alert", "bundle", "expiry", "sight", "test"]
+MessageKind = Literal["alert", "reminder", "bundle", "expiry", "sight", "summary", "test"]
+
+
+_NEVER: Final = 2**62
+"""An age (ms) that nothing has."""
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +41,8 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     at:       when it was written, epoch ms
     zone:     of the clocks that its owner looks at
     link:     where it can be looked at; empty where the page's address is not known
+    picture:  of the price up to then, a PNG; empty where there is none. A channel that cannot show it leaves it
+              out
     """
 
     delivery: Delivery
@@ -45,6 +52,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     kind: MessageKind = "alert"
     zone: tzinfo = UTC
     link: str = ""
+    picture: bytes = b""
 
     @property
     def id(self) -> str:
@@ -94,6 +102,8 @@ def write(rows: Sequence[tuple[Delivery, Alert]], *, now: int, wording: Wording 
     wording = wording or Wording()
     delivery, alert = rows[0]
     alerts = tuple(alert for _, alert in rows)
+    if delivery.kind == "reminder":
+        return _reminder(rows, now, wording)
     if len(rows) > 1:
         held = sorted({each.held for each, _ in rows if each.held})
         text = bundle_text(alerts, held=held, now=now, late_after=wording.late_after, zone=wording.zone)
@@ -108,10 +118,28 @@ def write(rows: Sequence[tuple[Delivery, Alert]], *, now: int, wording: Wording 
         alerts=alerts,
         text=_words(alert, now, wording),
         at=now,
-        kind="alert" if is_alert else "sight" if alert.kind in SIGHTINGS else "expiry",
+        kind=_kind(alert),
         zone=wording.zone,
         link=alert_link(wording.link, alert) if is_alert else wording.link,
     )
+
+
+def _reminder(rows: Sequence[tuple[Delivery, Alert]], now: int, wording: Wording) -> Message:
+    """What was told before, once more: it says itself how old it is, and is not late or held."""
+    as_told = [(msgspec.structs.replace(delivery, kind="alert", held=""), alert) for delivery, alert in rows]
+    told = write(as_told, now=now, wording=msgspec.structs.replace(wording, late_after=_NEVER))
+    deliveries = [delivery for delivery, _ in rows]
+    text = reminding_text(told.text, deliveries, told.alerts, now=now)
+    kind: MessageKind = "reminder" if told.kind == "alert" else told.kind
+    return msgspec.structs.replace(told, delivery=deliveries[0], text=text, kind=kind)
+
+
+def _kind(alert: Alert) -> MessageKind:
+    if is_condition(alert.kind):
+        return "alert"
+    if alert.kind == "summary":
+        return "summary"
+    return "sight" if alert.kind in SIGHTINGS else "expiry"
 
 
 def _words(alert: Alert, now: int, wording: Wording) -> AlertText:

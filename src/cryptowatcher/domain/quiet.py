@@ -23,6 +23,9 @@ class Quiet(msgspec.Struct, frozen=True):
 
     active: str = ""
     expires: str = ""
+    channels: tuple[str, ...] = ()
+    remind: str = ""
+    escalate: tuple[str, ...] = ()
     snoozed_until: int = 0
 
 
@@ -31,7 +34,7 @@ class Kindness(msgspec.Struct, frozen=True, kw_only=True):
 
     quiet:      hours in which nothing comes but what is urgent; what waits meanwhile comes in one message then
     group_from: from how many alerts at once on they come in one message
-    time_zone:  of the clocks that they look at
+    time_zone:  of the clocks that they look at, also for quiet hours that name no place
     link:       the page's public address, for links to alerts; empty: none
     """
 
@@ -42,24 +45,26 @@ class Kindness(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def kept_back(
-    delivery: Delivery, alert: Alert, quiet: Quiet, *, hours: str = "", wall: int, now: int
+    delivery: Delivery, alert: Alert, quiet: Quiet, *, hours: str = "", zone: str = "UTC", wall: int, now: int
 ) -> Delivery | None:
     """What becomes of a claimed delivery that must not go out now; None: it may.
 
-    hours: in which the channel is quiet, but for what is urgent
+    hours: in which the channel is quiet, but for what is urgent; those without a place are of `zone`
     wall: what clocks on walls show, epoch ms: people mean those when they say how late it is
     now:  the outbox's own time, which never goes back
     """
     if delivery.kind == "expiry":
         if parse_expires(quiet.expires) != alert.event_time:
             return cancel(delivery, "the end of the rule was changed", now=now)
+    elif delivery.kind == "reminder" and not quiet.remind:
+        return cancel(delivery, "the rule asks for no reminders any more", now=now)
     elif wall < quiet.snoozed_until:
         return silence(delivery, f"snoozed until {show_moment(quiet.snoozed_until)}", now=now)
     ahead = now - wall if abs(now - wall) >= _SAME else 0
     begins = _next_active(quiet.active, wall)
     if begins > wall:
         return hold(delivery, until=begins + ahead, why=f"active hours {quiet.active}", now=now)
-    ends = wall if delivery.urgent else _quiet_until(hours, wall)
+    ends = wall if delivery.urgent else _quiet_until(hours, zone, wall)
     if ends > wall:
         return hold(delivery, until=ends + ahead, why=f"quiet hours {hours}", now=now)
     return None
@@ -79,9 +84,9 @@ def still_together(kept: Sequence[Delivery], free: Sequence[Delivery]) -> list[D
 
 
 @lru_cache(maxsize=256)
-def _quiet_until(hours: str, wall: int) -> int:
+def _quiet_until(hours: str, zone: str, wall: int) -> int:
     try:
-        return parse_hours(hours).next_inactive(wall) if hours else wall
+        return parse_hours(hours, zone=zone).next_inactive(wall) if hours else wall
     except ConfigError:  # as below
         return wall
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from datetime import UTC, tzinfo
+
 import msgspec
+import numpy as np
 
 from cryptowatcher.domain.alerts import Alert, alert_id
+from cryptowatcher.domain.candles import CandleColumns
 from cryptowatcher.domain.deliveries import Delivery, delivery_id
+from cryptowatcher.domain.intervals import MS
 from cryptowatcher.domain.messages import Message, Wording, write
+from cryptowatcher.domain.pictures import Picture, picture, view
 from cryptowatcher.domain.texts import AlertText
 
 
@@ -35,6 +42,16 @@ def sample_alert(*, owner: str, now: int) -> Alert:
         advice="buy",
         channels=(),
     )
+
+
+def sample_picture(alert: Alert, *, zone: tzinfo = UTC) -> Picture | None:
+    """As if its pair had gone up and down around the alert's price, minute by minute."""
+    seen, interval = view(alert), MS["m"]
+    start = np.arange(seen.start // interval + 1, seen.end // interval, dtype=np.int64) * interval
+    waves = [math.sin(minute / 7) + 2 * math.sin(minute / 31) for minute in range(len(start))]
+    close = alert.price * (1.04 + 0.01 * np.array(waves))
+    candles = CandleColumns(start, close * 1.002, close * 0.998, close, np.full(len(start), np.nan))
+    return picture(alert, candles, interval, zone=zone)
 
 
 def as_if_sent(alert: Alert, channel: str, *, now: int, wording: Wording) -> Message:

@@ -114,13 +114,12 @@ class Sight:
         for pair in [pair for pair, spoken in self._spoken_at.items() if now - spoken > _FORGET_MS]:
             for known in (self._spoken_at, self._seen_at, self._reason):
                 known.pop(pair, None)
-        blind = []
-        for pair in sorted(self._seen_at.keys() | self._reason.keys()):
-            seen = self._seen_at.get(pair, 0)
-            reason, since = self._reason.get(pair, ("not_listed", seen))
-            if now - seen > self._valid_for:
-                blind.append(BlindPair(pair, reason, since))
-        return blind
+        there = self._seen_at.keys() | self._reason.keys()
+        gone = [pair for pair in there if now - self._seen_at.get(pair, 0) > self._valid_for]
+        return [
+            BlindPair(pair, *self._reason.get(pair, ("not_listed", self._seen_at.get(pair, 0))))
+            for pair in sorted(gone)
+        ]
 
 
 def with_budget(

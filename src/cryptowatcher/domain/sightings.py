@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptowatcher.domain.alerts import Alert, NoticeKind, Part, alert_id
 from cryptowatcher.domain.blindness import Sighted
@@ -14,16 +14,23 @@ from cryptowatcher.domain.rules.concerned import Concern
 _NAMED: Final = 20
 
 
-def since_of(sighted: Sighted, names: Sequence[str]) -> dict[str, int]:
-    """Pair → since when it is, or was, not seen (epoch ms), of those that people know."""
-    pairs = zip([names[col] for col in sighted.cols.tolist()], sighted.since.tolist(), strict=True)
-    return {pair: since for pair, since in pairs if pair != CANARY}
+class Absence(NamedTuple):
+    """Since when a pair is, or was, not seen (epoch ms), and for how long it is seen again (ms, 0: it is not)."""
+
+    since: int
+    seen: int
+
+
+def absences(sighted: Sighted, names: Sequence[str]) -> dict[str, Absence]:
+    """By pair, of those that people know."""
+    rows = zip(sighted.cols.tolist(), sighted.since.tolist(), sighted.seen.tolist(), strict=True)
+    return {names[col]: Absence(since, seen) for col, since, seen in rows if names[col] != CANARY}
 
 
 def notices(
     kind: NoticeKind,
     sighted: Sighted,
-    since: Mapping[str, int],
+    missed: Mapping[str, Absence],
     concerns: Sequence[Concern],
     *,
     seq: int,
@@ -33,23 +40,24 @@ def notices(
     all pairs is told of all of them, but only where that is most of what is watched."""
     for concern in concerns:
         all_of_it = sighted.market and concern.everywhere
-        pairs = sorted(since) if all_of_it else concern.pairs
+        pairs = sorted(missed) if all_of_it else concern.pairs
         if pairs and concern.owner != SYSTEM_OWNER:
-            yield _notice(kind, concern, pairs, since, of=sighted.of if all_of_it else 0, seq=seq, at=at)
+            yield _notice(kind, concern, pairs, missed, of=sighted.of if all_of_it else 0, seq=seq, at=at)
 
 
 def _notice(
     kind: NoticeKind,
     concern: Concern,
     pairs: Sequence[str],
-    since: Mapping[str, int],
+    missed: Mapping[str, Absence],
     *,
     of: int,
     seq: int,
     at: int,
 ) -> Alert:
     """Its event is when the first of the pairs was last seen, or that they are back. It names up to 20 of them."""
-    began = min(since[pair] for pair in pairs)
+    began = min(missed[pair].since for pair in pairs)
+    longest = max(at - missed[pair].since - missed[pair].seen for pair in pairs)
     event = began if kind == "blind" else at
     pair = pairs[0] if len(pairs) == 1 else ""
     return Alert(
@@ -70,7 +78,7 @@ def _notice(
         price=0.0,
         source="",
         received_at=at,
-        gap_ms=max(at - began, 0),
+        gap_ms=max(longest, 0),
         advice="info",
         channels=concern.channels,
         parts=tuple(Part(pair, None, 0.0) for pair in pairs[:_NAMED]),

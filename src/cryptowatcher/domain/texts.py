@@ -42,6 +42,8 @@ def alert_text(
     """
     if alert.kind in SIGHTINGS:
         return _sight_text(alert, now, late_after)
+    if alert.kind == "summary":
+        return _summary_text(alert, now, late_after)
     if not is_condition(alert.kind):
         return _notice_text(alert, zone)
     advice = "" if alert.advice == "info" else f"{alert.advice.capitalize()}: "
@@ -76,13 +78,13 @@ def _moment(ms: int, zone: tzinfo) -> datetime:
         return datetime.fromtimestamp(ms / 1000, UTC)
 
 
-def show_time(ms: int, zone: tzinfo = UTC) -> str:
-    """Epoch ms → `2024-08-05 06:15:00 UTC`, `2024-08-05 08:15:00 CEST`."""
+def show_time(ms: int, zone: tzinfo = UTC, *, seconds: bool = True) -> str:
+    """Epoch ms → `2024-08-05 06:15:00 UTC`, `2024-08-05 08:15:00 CEST`; or without the seconds."""
     moment = _moment(ms, zone)
     name = moment.tzname() or ""
     # Places without a name of their own for their time have only how far it is away.
     shown = f"UTC{name}" if name.startswith(("+", "-")) else name
-    return f"{moment:%Y-%m-%d %H:%M:%S} {shown}"
+    return f"{moment:{'%Y-%m-%d %H:%M:%S' if seconds else '%Y-%m-%d %H:%M'}} {shown}"
 
 
 def show_span(ms: int) -> tuple[int, str]:
@@ -115,14 +117,14 @@ def show_move(alert: Alert, digits: int | None = None) -> str:
         if measured and value is not None:
             shown = show_percent(value, digits)
             return shown.lstrip("+") if measured["abs"] else shown
-    if _is_about_price(alert) and not alert.parts and alert.previous:
+    if is_about_price(alert.condition) and not alert.parts and alert.previous:
         return show_percent(alert.value / alert.previous - 1, digits)
     return "unknown"
 
 
 def plain(text: str) -> str:
     """In one line, and nothing in it that could steer a terminal or turn the direction of writing."""
-    return "".join(char if char.isprintable() else " " for char in text)
+    return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
 
 
 def _significant(number: float, digits: int) -> str:
@@ -140,7 +142,7 @@ def _significant(number: float, digits: int) -> str:
 
 def _value(alert: Alert, value: float) -> str:
     """As its condition compares it; a price with its currency."""
-    currency = f" {_currency(alert)}" if _is_about_price(alert) else ""
+    currency = f" {_currency(alert)}" if is_about_price(alert.condition) else ""
     return f"{show_value(alert.condition, value)}{currency}"
 
 
@@ -149,8 +151,9 @@ def headline(alert: Alert) -> str:
     return f"{show_price(alert.price)} {_currency(alert)}" if alert.parts else _value(alert, alert.value)
 
 
-def _is_about_price(alert: Alert) -> bool:
-    return _PRICE_RULE.fullmatch(plain(alert.condition).strip()) is not None
+def is_about_price(condition: str) -> bool:
+    """Whether it compares the price itself, and nothing else."""
+    return _PRICE_RULE.fullmatch(plain(condition).strip()) is not None
 
 
 def _currency(alert: Alert) -> str:
@@ -159,7 +162,7 @@ def _currency(alert: Alert) -> str:
 
 def _what(alert: Alert) -> list[str]:
     lines = explained(alert)
-    if not _is_about_price(alert):
+    if not is_about_price(alert.condition):
         lines.append(f"Price {show_price(alert.price)} {_currency(alert)}.")
     if alert.advice != "info":
         lines.append(f"Advice: {alert.advice}.")
@@ -176,7 +179,8 @@ def explained(alert: Alert) -> list[str]:
 
 def _compared(alert: Alert) -> str:
     before = "" if alert.previous is None else f", before {_value(alert, alert.previous)}"
-    return f"{plain(alert.condition)}: now {_value(alert, alert.value)}{before}."
+    moved = f" ({show_move(alert)})" if alert.previous and is_about_price(alert.condition) else ""
+    return f"{plain(alert.condition)}: now {_value(alert, alert.value)}{before}{moved}."
 
 
 def _part(part: Part) -> str:
@@ -228,6 +232,14 @@ def _notice_text(notice: Alert, zone: tzinfo) -> AlertText:
     # By its id: a name may hold anything, and people copy commands.
     renew = f"Renew it: cryptowatcher rules renew {notice.rule} --for 30d"
     return AlertText(title, f"{what}\nIts condition: {plain(notice.condition)}.\n{renew}")
+
+
+def _summary_text(notice: Alert, now: int, late_after: int) -> AlertText:
+    """Its words were made when it was."""
+    title, _, body = notice.condition.partition("\n")
+    age = now - notice.event_time
+    late = f"\nLate: sent {_counted(*show_span(age))} after its end." if age >= late_after else ""
+    return AlertText(title, f"{body}{late}")
 
 
 def _sight_text(notice: Alert, now: int, late_after: int) -> AlertText:

@@ -21,7 +21,7 @@ from cryptowatcher.domain.pairs import CANARY
 from cryptowatcher.domain.records import ClockStep, Fill, Record, Ticks, Verdict
 from cryptowatcher.domain.rules.engine import Engine, EngineState
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, RuleChange, TakeUp
-from cryptowatcher.domain.sightings import notices, since_of
+from cryptowatcher.domain.sightings import absences, notices
 from cryptowatcher.domain.status import Price
 from cryptowatcher.domain.ticks import Ints, TickBatch
 
@@ -135,9 +135,9 @@ class Watcher:
     def _tell(self, kind: NoticeKind, sighted: Sighted | None, record: Record) -> None:
         if sighted is None:
             return
-        since = since_of(sighted, self.engine.universe.names)
-        concerns = self.engine.concerned(frozenset(since), everywhere=sighted.market)
-        self._notices += notices(kind, sighted, since, concerns, seq=record.seq, at=record.at)
+        missed = absences(sighted, self.engine.universe.names)
+        concerns = self.engine.concerned(frozenset(missed), everywhere=sighted.market)
+        self._notices += notices(kind, sighted, missed, concerns, seq=record.seq, at=record.at)
 
     def _fill(self, fill: Fill, *, seq: int, at: int) -> None:
         """What was told of gaps: windows and indicators see it from now on, and so do people."""

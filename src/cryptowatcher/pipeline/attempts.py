@@ -7,14 +7,16 @@ from collections.abc import Callable
 from functools import partial
 from random import Random
 
+import msgspec
 import structlog
 
 from cryptowatcher.domain.canary import SYSTEM_OWNER
 from cryptowatcher.domain.deliveries import Delivery, after_failure, after_refusal, after_success
-from cryptowatcher.domain.messages import write
+from cryptowatcher.domain.messages import Message, write
 from cryptowatcher.errors import Refused, Unavailable
 from cryptowatcher.pipeline.lanes import Claimed, Lane, Row
 from cryptowatcher.pipeline.meters import Meters
+from cryptowatcher.pipeline.pictures import Pictures
 from cryptowatcher.ports import Answer, Clock, Traces
 
 log = structlog.get_logger()
@@ -24,11 +26,19 @@ Outcome = Callable[[Delivery], Delivery]
 
 
 class Attempts:
-    """now: the outbox's own time, epoch ms"""
+    """now: the outbox's own time, epoch ms; pictures: for channels that want them, None: nobody draws"""
 
     def __init__(
-        self, *, clock: Clock, now: Callable[[], int], random: Random, meters: Meters, traces: Traces | None
+        self,
+        *,
+        clock: Clock,
+        now: Callable[[], int],
+        random: Random,
+        meters: Meters,
+        traces: Traces | None,
+        pictures: Pictures | None,
     ) -> None:
+        self._pictures = pictures
         self._clock = clock
         self._now = now
         self._random = random
@@ -48,7 +58,7 @@ class Attempts:
 
     async def _call(self, lane: Lane, claimed: Claimed) -> tuple[Outcome, str]:
         """What it means, and `sent` or the stable word for why not."""
-        message = write(claimed.rows, now=self._clock.now(), wording=lane.wording)
+        message = await self._message(lane, claimed)
         deadline = asyncio.timeout(lane.policy.deadline)
         try:
             async with deadline:
@@ -70,6 +80,15 @@ class Attempts:
             tries = claimed.delivery.attempts + 1
             log.info("delivered", delivery=message.id, alerts=len(claimed.rows), attempt=tries, receipt=receipt)
         return partial(after_success, now=self._now(), receipt=receipt), "sent"
+
+    async def _message(self, lane: Lane, claimed: Claimed) -> Message:
+        message = write(claimed.rows, now=self._clock.now(), wording=lane.wording)
+        if self._pictures is None or not lane.policy.picture or message.kind not in ("alert", "reminder"):
+            return message
+        if claimed.delivery.attempts:  # whatever went wrong: that it was the picture must not cost the words
+            return message
+        picture = await self._pictures.of(message.alert, message.zone)
+        return msgspec.structs.replace(message, picture=picture)
 
     def _answered(self, lane: Lane, refused: str = "") -> None:
         if lane.tripped:

@@ -129,7 +129,7 @@ class Collector:
                 await self._pacer.failed(error)
                 self._sight.failed(error.reason, str(error))
                 return
-            accepted = await self._take(observations)
+            accepted = await self.take(observations)
             await self._pacer.answered(ok=accepted)
         self._pacer.round_over()
         self._sight.round_over(self._clock.now())
@@ -147,8 +147,8 @@ class Collector:
             self._traces.span("ask", answer, at, self._clock.now(), {"page": page}, root=True)
         return observations
 
-    async def _take(self, observations: Observations) -> bool:
-        """Judge one answer and journal it. Whether anything in it could be used."""
+    async def take(self, observations: Observations) -> bool:
+        """Judge one answer and journal it, one at a time. Whether anything in it could be used."""
         batch = as_batch(observations, self._source)
         judgement = self._judge.judge(batch)
         began = self._clock.now()

@@ -10,9 +10,11 @@ import structlog
 
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.canary import SYSTEM_OWNER
-from cryptowatcher.domain.deliveries import Delivery, delivery_id, told_by
+from cryptowatcher.domain.deliveries import Delivery, told_by, twin_id
 from cryptowatcher.domain.expiry import expiry_notice, next_notice, notice_deliveries
 from cryptowatcher.domain.quiet import Quiet, kept_back, still_together
+from cryptowatcher.domain.rules.model import LOCAL_OWNER
+from cryptowatcher.pipeline.reminding import queue_reminders
 from cryptowatcher.ports import Tx
 
 ENDINGS_EVERY: Final = 60.0
@@ -24,11 +26,18 @@ log = structlog.get_logger()
 
 
 def keep_back(
-    tx: Tx, claimed: Sequence[tuple[Delivery, Alert]], *, hours: str, in_hand: Collection[str], wall: int, now: int
+    tx: Tx,
+    claimed: Sequence[tuple[Delivery, Alert]],
+    *,
+    hours: str,
+    zone: str,
+    in_hand: Collection[str],
+    wall: int,
+    now: int,
 ) -> list[tuple[Delivery, Alert]]:
     """Those that may go out; the others are held or silenced. See quiet.kept_back for the times.
 
-    hours:   in which the channel is quiet
+    hours:   in which the channel is quiet; `zone`: of those that name no place
     in_hand: ids whose send may be in flight: they are what becomes of it
     """
     quiet = tx.quiet({delivery.rule for delivery, _ in claimed})
@@ -40,7 +49,7 @@ def keep_back(
         if theirs is None or delivery.id in in_hand:
             free.append((delivery, alert))
             continue
-        instead = kept_back(delivery, alert, theirs, hours=own, wall=wall, now=now)
+        instead = kept_back(delivery, alert, theirs, hours=own, zone=zone, wall=wall, now=now)
         if instead:
             kept.append(instead)
         else:
@@ -50,18 +59,29 @@ def keep_back(
 
 
 def only_once(
-    tx: Tx, claimed: Sequence[tuple[Delivery, Alert]], *, in_hand: Collection[str], now: int
+    tx: Tx,
+    claimed: Sequence[tuple[Delivery, Alert]],
+    *,
+    in_hand: Collection[str],
+    channels: Sequence[str],
+    now: int,
 ) -> list[tuple[Delivery, Alert]]:
-    """Those of which the owner was not told through another channel meanwhile; the others are cancelled."""
+    """Those of which the owner was not told through another channel meanwhile; the others are cancelled, and their
+    reminders come as if they had been sent.
+
+    channels: of the rules that name none
+    """
     others = {
-        (delivery.id, channel): delivery_id(delivery.alert, channel)
+        (delivery.id, channel): twin_id(delivery, channel)
         for delivery, _ in claimed
         for channel in (delivery.fallback, delivery.fallback_of)
         if channel and delivery.id not in in_hand
     }
     states = tx.states(set(others.values()))
     told = {this: channel for (this, channel), other in others.items() if states.get(other) == "sent"}
-    tx.settle([told_by(each, told[each.id], now=now) for each, _ in claimed if each.id in told])
+    over = [told_by(each, told[each.id], now=now) for each, _ in claimed if each.id in told]
+    tx.settle(over)
+    queue_reminders(tx, over, channels, now=now)
     return [row for row in claimed if row[0].id not in told]
 
 
@@ -69,13 +89,14 @@ def tell_of_endings(tx: Tx, channels: Sequence[str], *, wall: int, now: int) -> 
     """Queue what is to be told of rules that end or have ended; how many rules that were, ENDINGS_AT_ONCE at most.
 
     A rule ends by the time of observations, as watch sees it. A clock that is a year ahead for a while ends none.
-    channels: of the rules that name none
+    channels: of the operator's rules that name none; others have those that they name
     """
     upto = min(wall, tx.newest_observation())
     rules = tx.ending(upto, ENDINGS_AT_ONCE)
     for rule in rules:
         notice = expiry_notice(rule, now=upto)
-        deliveries = notice_deliveries(notice, channels, now=now)
+        usual = channels if rule.owner == LOCAL_OWNER else ()
+        deliveries = notice_deliveries(notice, usual, now=now)
         tx.announce(notice, deliveries, next_at=next_notice(rule.spec, upto))
         log.info("rule_ends", rule=rule.spec.name, notice=notice.kind, expires=rule.spec.expires)
     return len(rules)

@@ -12,6 +12,7 @@ What it promises:
 - No channel gets more than its rate.
 - Alerts that go out in one message do so under one id, whatever happens between: which they are is written down
   before. One receipt settles them all, and the channel that stands in gets them in one message too.
+- What is to be told until somebody acknowledges it is queued again with what became of it: once, whatever ends.
 - What its owner does not want to hear now is held until the rule's active hours, or marked as snoozed; what is in
   flight already goes on. That a rule ends is told in the same way as an alert.
 - At most HAND deliveries a channel are in memory, and a bundle, however many wait.
@@ -35,11 +36,11 @@ from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.deliveries import (
     ChannelPolicy,
     Delivery,
-    delivery_id,
     give_up,
     is_too_old,
     put_back,
     told_by,
+    twin_id,
 )
 from cryptowatcher.domain.intervals import show_duration
 from cryptowatcher.domain.messages import wording_of
@@ -49,6 +50,8 @@ from cryptowatcher.pipeline.attempts import Attempts
 from cryptowatcher.pipeline.courtesy import ENDINGS_AT_ONCE, ENDINGS_EVERY, keep_back, only_once, tell_of_endings
 from cryptowatcher.pipeline.lanes import Claimed, Lane, Row
 from cryptowatcher.pipeline.meters import REMOVED, Meters
+from cryptowatcher.pipeline.pictures import Pictures
+from cryptowatcher.pipeline.reminding import only_unseen, queue_reminders
 from cryptowatcher.pipeline.standing_in import STAND_INS_EVERY, let_others_stand_in, passed_on
 from cryptowatcher.ports import Channel, Clock, Store, Traces, Tx
 
@@ -94,7 +97,7 @@ class Notifier:
     defaults: channels that are told of the end of a rule that names none; None: all
     policies: how each channel may be used; a channel that is not named there gets the defaults
     grace:    seconds that sends in flight get to end after `run` is cancelled
-    kindness: what its owner wants of all channels
+    kindness: what its owner wants of all channels; pictures: for those that want them, None: nobody draws
     meters:   are told what becomes of each send, and so are `traces`
     """
 
@@ -112,6 +115,7 @@ class Notifier:
         meters: Meters | None = None,
         traces: Traces | None = None,
         kindness: Kindness | None = None,
+        pictures: Pictures | None = None,
     ) -> None:
         self._store = store
         self._kindness = kindness or Kindness()
@@ -139,7 +143,7 @@ class Notifier:
         self._orphans_at = self._endings_at = self._stand_ins_at = clock.monotonic()
         self._stopping = False
         self._attempts = Attempts(
-            clock=clock, now=self._now, random=random, meters=self._meters, traces=self._traces
+            clock=clock, now=self._now, random=random, meters=self._meters, traces=self._traces, pictures=pictures
         )
 
     def wake(self) -> None:
@@ -196,9 +200,7 @@ class Notifier:
         with_orphans, with_endings = began >= self._orphans_at, began >= self._endings_at
 
         def work(tx: Tx) -> _Round:
-            tx.settle(results)
-            tx.queue(stand_ins)
-            now = self._now(tx)
+            now = self._write_down(tx, results, stand_ins)
             told = tell_of_endings(tx, self._defaults, wall=self._clock.now(), now=now) if with_endings else 0
             done = self._claim(tx, rooms, in_hand, now)
             if began >= self._stand_ins_at:
@@ -226,6 +228,14 @@ class Notifier:
             self._endings_at = began + ENDINGS_EVERY
         return done
 
+    def _write_down(self, tx: Tx, results: Sequence[Delivery], stand_ins: Sequence[Delivery]) -> int:
+        """What became of deliveries, and what follows from it. The outbox's time."""
+        tx.settle(results)
+        tx.queue(stand_ins)
+        now = self._now(tx)
+        queue_reminders(tx, results, self._defaults, now=now)
+        return now
+
     def _claim(self, tx: Tx, rooms: Mapping[str, int], in_hand: Collection[str], now: int) -> _Round:
         done = _Round()
         wall = self._clock.now()
@@ -238,9 +248,11 @@ class Notifier:
                     late = now - policy.retry.late_after if policy.digest_late else 0
                     tx.form_bundles(name, now=now, least=self._kindness.group_from, late=late)
                 claimed = tx.claim(now=now, holder=self._holder, lease=lease, limit=room, only=(name,))
-                rows = only_once(tx, claimed, in_hand=in_hand, now=now)
+                rows = only_unseen(tx, claimed, in_hand=in_hand, now=now)
+                rows = only_once(tx, rows, in_hand=in_hand, channels=self._defaults, now=now)
                 hours = policy.quiet or self._kindness.quiet
-                rows = keep_back(tx, rows, hours=hours, in_hand=in_hand, wall=wall, now=now)
+                zone = self._kindness.time_zone
+                rows = keep_back(tx, rows, hours=hours, zone=zone, in_hand=in_hand, wall=wall, now=now)
                 done.claimed[name] = rows
                 if len(claimed) < room:
                     due = tx.next_due(only=(name,))
@@ -340,7 +352,7 @@ class Notifier:
         others: dict[str, set[str]] = {}
         for each in told:
             for channel in {each.fallback, each.fallback_of} & self._lanes.keys():
-                others.setdefault(channel, set()).add(delivery_id(each.alert, channel))
+                others.setdefault(channel, set()).add(twin_id(each, channel))
         for channel, ids in others.items():
             for other in self._lanes[channel].take_out(ids, told[0].channel):
                 self._record(told_by(other, told[0].channel, now=self._now()))
@@ -382,11 +394,6 @@ class Notifier:
         if self._alarm is not None:
             self._alarm.cancel()
         results, stand_ins = tuple(self._results), tuple(self._stand_ins)
-
-        def write_down(tx: Tx) -> None:
-            tx.settle(results)
-            tx.queue(stand_ins)
-
         if results:
             with suppress(Unavailable):  # then the leases run out, as after a crash
-                await self._store.run(write_down)
+                await self._store.run(lambda tx: self._write_down(tx, results, stand_ins))

@@ -4,11 +4,13 @@ The order, which is the promise:
 1. read records; 2. look for rule changes (after the read: a change that is not seen yet was saved when the
 head was at or beyond these records, so it counts after them); 3. step; 4. one store transaction: alerts,
 deliveries, standings, firings, closed candles, prices, take-ups, and the cursor, if it still is where we left
-it; 5. wake notify. A crash before 4 repeats all, a crash after 4 nothing: ids come from content.
+it. A crash before 4 repeats all, a crash after 4 nothing: ids come from content. Notify is woken as 4 begins: its
+claim comes after it, and one sync of the disk may serve both.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -19,9 +21,9 @@ from cryptowatcher.domain.canary import SYSTEM_OWNER
 from cryptowatcher.domain.deliveries import Delivery, delivery_id
 from cryptowatcher.domain.records import Draft, Gap, Record, Ticks, Verdict
 from cryptowatcher.domain.rules.engine import Engine
-from cryptowatcher.domain.rules.model import RuleChange
+from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleChange
 from cryptowatcher.domain.rules.tree import Expression
-from cryptowatcher.domain.watcher import Watcher
+from cryptowatcher.domain.watcher import Effects, Watcher
 from cryptowatcher.pipeline.keeping import keep
 from cryptowatcher.pipeline.meters import Meters
 from cryptowatcher.ports import Answer, Clock, Cursor, Journal, Step, Store, Traces
@@ -30,6 +32,9 @@ from cryptowatcher.recall import CHUNK, PAGE, Work, at_once, read_on, recall, re
 COMMIT_EVERY = 1.0
 CHECKPOINT_EVERY = 300.0
 """Seconds. State is megabytes (bars, windows), and the records of five minutes are stepped in one second."""
+
+_LINES = 1_000
+"""In the log for the alerts of one commit: a hundred thousand would take longer than all else of a storm."""
 
 log = structlog.get_logger()
 
@@ -44,18 +49,19 @@ class Watch:
         clock: Clock,
         *,
         channels: Sequence[str],
-        committed: Callable[[], None] = lambda: None,
+        queueing: Callable[[], None] = lambda: None,
         meters: Meters | None = None,
         traces: Traces | None = None,
         work: Work = at_once,
     ) -> None:
-        """`channels`: where alerts go whose rule names none. `committed`: called after deliveries were queued.
-        `work`: how checkpoints are hashed and compressed."""
+        """`channels`: where alerts go whose rule names none. `queueing`: called when deliveries are about to be
+        handed to the store; what it is asked from then on comes after them. `work`: how checkpoints are hashed
+        and compressed."""
         self._journal = journal
         self._store = store
         self._clock = clock
         self._channels = tuple(channels)
-        self._committed = committed
+        self._queueing = queueing
         self._meters = meters or Meters()
         self._traces = traces
         self._work = work
@@ -74,6 +80,10 @@ class Watch:
     async def run(self) -> None:
         """Recover, then follow the journal for ever."""
         await self.recover()
+        await self.follow()
+
+    async def follow(self) -> None:
+        """From where it stands, for ever."""
         while True:
             if not await self.advance():
                 await self._journal.wait(self._reached.seq)
@@ -209,23 +219,31 @@ class Watch:
         # came, and this watcher must not commit again: the next one begins from the store.
         self._uncertain = True
         began = self._clock.now()
+        if deliveries:
+            self._queueing()
         await self._store.run(lambda tx: tx.commit_step(step, epoch=epoch, before=before))
         self._uncertain = False
         self._cursor = step.cursor
         self._committed_at = self._clock.monotonic()
         self._meters.committed(alert.kind for alert in effects.alerts if alert.owner != SYSTEM_OWNER)
         self._trace_alerts(effects.alerts, began)
-        for alert in effects.alerts:
-            if alert.owner == SYSTEM_OWNER:  # each minute the same
-                continue
-            call = self._calls.get(alert.seq, "")
-            log.info("alert", alert=alert.id, rule=alert.rule_name, pair=alert.pair, seq=alert.seq, call=call)
-        for notice in effects.notices:
-            log.info("sight", kind=notice.kind, pairs=int(notice.value), owner=notice.owner)
         if deliveries:
-            self._committed()
+            await asyncio.sleep(0)  # sending begins now: a thousand lines in the log can wait
+        self._log_alerts(effects)
         if self._committed_at - self._checkpoint_at >= CHECKPOINT_EVERY:
             await self.checkpoint()
+
+    def _log_alerts(self, effects: Effects) -> None:
+        alerts = [
+            alert for alert in effects.alerts if alert.owner != SYSTEM_OWNER
+        ]  # that one is the same each minute
+        for alert in alerts[:_LINES]:
+            call = self._calls.get(alert.seq, "")
+            log.info("alert", alert=alert.id, rule=alert.rule_name, pair=alert.pair, seq=alert.seq, call=call)
+        if len(alerts) > _LINES:
+            log.info("more alerts at the same time", count=len(alerts) - _LINES)
+        for notice in effects.notices:
+            log.info("sight", kind=notice.kind, pairs=int(notice.value), owner=notice.owner)
 
     def _deliveries(self, alert: Alert) -> list[Delivery]:
         return [
@@ -245,9 +263,11 @@ class Watch:
 
     def _channels_of(self, alert: Alert) -> Sequence[str]:
         """Those it names; "" stands for where alerts go whose rule names none."""
+        # The channels of the configuration are the operator's: others have those that they may name.
+        usual = self._channels if alert.owner == LOCAL_OWNER else ()
         if "" not in alert.channels:
-            return alert.channels or self._channels
-        return tuple(dict.fromkeys([*filter(None, alert.channels), *self._channels]))
+            return alert.channels or usual
+        return tuple(dict.fromkeys([*filter(None, alert.channels), *usual]))
 
     @property
     def ready(self) -> bool:

@@ -21,6 +21,7 @@ from cryptowatcher.ports.store import (
     WatchlistTx,
     WatchTx,
 )
+from cryptowatcher.ports.summaries import SummaryTx
 from cryptowatcher.ports.traces import Answer, Traces
 from cryptowatcher.ports.world import Clock, Deps, Resolve, Secret
 
@@ -46,6 +47,7 @@ __all__ = [
     "SourceTx",
     "Step",
     "Store",
+    "SummaryTx",
     "TidyTx",
     "Traces",
     "Trimmed",

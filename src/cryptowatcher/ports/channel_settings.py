@@ -127,3 +127,15 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             title=self.title,
             body=self.body,
         )
+
+
+class PictureSettings(ChannelSettings, frozen=True, kw_only=True):
+    """Of a channel that can show a picture.
+
+    picture: whether the message of an alert shows how the price came to it
+    """
+
+    picture: bool = True
+
+    def policy(self) -> ChannelPolicy:
+        return msgspec.structs.replace(ChannelSettings.policy(self), picture=self.picture)

@@ -100,9 +100,10 @@ class ChatTx(Protocol):
     def save_chat_mark(self, line: str, mark: ChatMark) -> None: ...
 
     def acknowledge(self, owner: str, alerts: Collection[str], now: int) -> int:
-        """Note that the owner has seen these alerts (ids), those that are theirs and there; how many were new."""
+        """Note that the owner has seen these alerts (ids), those that are theirs and there; how many were new.
+        What was acknowledged before stays so since then."""
         ...
 
-    def acknowledged(self, alerts: Collection[str]) -> set[str]:
-        """Those of them that were."""
+    def acknowledged(self, alerts: Collection[str]) -> dict[str, int]:
+        """Those of them that were, and when (epoch ms)."""
         ...

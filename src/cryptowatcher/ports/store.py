@@ -24,8 +24,10 @@ from cryptowatcher.domain.rules.model import (
 )
 from cryptowatcher.domain.rules.watchlists import Watchlist
 from cryptowatcher.domain.status import Price, SourceStatus
+from cryptowatcher.ports.accounts import AccountTx
 from cryptowatcher.ports.chats import ChatTx
 from cryptowatcher.ports.scores import ScoreTx
+from cryptowatcher.ports.summaries import SummaryTx
 
 T = TypeVar("T")
 
@@ -143,7 +145,8 @@ class OutboxTx(Protocol):
     ) -> list[tuple[Delivery, Alert]]:
         """Lease due deliveries in (due_at, id) order: queued or retrying ones whose time has come, and leased
         ones whose lease has run out. They are invisible to other claims until `now + lease`. Two concurrent
-        claims never return the same one. Deliveries of deleted or paused rules are cancelled instead.
+        claims never return the same one. Deliveries of deleted or paused rules are cancelled instead,
+        with the reason in their receipt, and those whose alert is not there are given up.
         `only` these channels and not those in `skip`: so that one slow channel never stands before another."""
         ...
 
@@ -158,8 +161,9 @@ class OutboxTx(Protocol):
     def form_bundles(self, channel: str, *, now: int, least: int, late: int) -> None:
         """Note which deliveries that are due and were never tried go out in one message: those that were held,
         those older than `late` (epoch ms; 0: none), and `least` or more of one position of the journal. Of one
-        owner, never urgent ones or notices, and no more than BUNDLE_MOST in one. What was noted stays so. Groups
-        of which none is among the first BUNDLE_MOST that are due may be left for later."""
+        owner, alerts apart from reminders, never urgent ones or notices, and no more than BUNDLE_MOST in one.
+        What was noted stays so. Only what a claim of up to BUNDLE_MOST would take next needs to be noted: before
+        each claim this is called again."""
         ...
 
     def overdue(self, channel: str, *, since: int, now: int, after: tuple[int, str], limit: int) -> list[Delivery]:
@@ -186,7 +190,7 @@ class OutboxTx(Protocol):
         ...
 
     def quiet(self, rules: Collection[str]) -> dict[str, Quiet]:
-        """Of those rules that are there, by id: when they may speak."""
+        """Of those rules that are there, by id: when they may speak, and how often."""
         ...
 
     def ending(self, upto: int, limit: int) -> list[Rule]:
@@ -360,7 +364,20 @@ class ReadTx(Protocol):
     def alert_count(self) -> int: ...
 
 
-class Tx(WatchTx, OutboxTx, RulesTx, WatchlistTx, TidyTx, SourceTx, ReadTx, ScoreTx, ChatTx, Protocol):
+class Tx(
+    WatchTx,
+    OutboxTx,
+    RulesTx,
+    WatchlistTx,
+    TidyTx,
+    SourceTx,
+    ReadTx,
+    ScoreTx,
+    ChatTx,
+    SummaryTx,
+    AccountTx,
+    Protocol,
+):
     """Everything at once: what a store hands to the function it runs."""
 
 
@@ -369,5 +386,5 @@ class Store(Protocol):
 
     async def run(self, fn: Callable[[Tx], T]) -> T:
         """Commit when fn returns, roll back when it raises (and raise the same). Durable when it returns.
-        Transactions are serialised. An unknown outcome of a commit ends the process."""
+        Transactions are serialised, in the order of the calls. An unknown outcome of a commit ends the process."""
         ...

@@ -19,21 +19,23 @@ from typing import Any
 
 import msgspec
 
-from cryptowatcher.testing.wire import LocalService, Reply, Request, json_reply
+from cryptowatcher.testing.wire import LocalService, Reply, Request, form_of, json_reply
 
 TOKEN = "123456:AAE-fake_token_of_a_bot"  # noqa: S105  nobody's
 _TAGS = frozenset({"b", "i", "u", "s", "code", "pre", "a"})
 _LONGEST = 4_096
+_LONGEST_CAPTION = 1_024
 
 
 class Sent(msgspec.Struct, frozen=True, kw_only=True):
-    """A message as people read it. `buttons`: what they say → what they stand for."""
+    """A message as people read it. `buttons`: what they say → what they stand for; `picture`: above the words."""
 
     chat: int
     number: int
     text: str
     raw: str
     buttons: dict[str, str]
+    picture: bytes = b""
 
 
 class FakeTelegram(LocalService):
@@ -43,6 +45,7 @@ class FakeTelegram(LocalService):
         super().__init__()
         self.chats: set[int] = set()
         self.blocked: set[int] = set()
+        self.wordy: set[int] = set()  # where nobody may send pictures
         self.sent: list[Sent] = []
         self.nods: list[tuple[str, str]] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
@@ -99,7 +102,7 @@ class FakeTelegram(LocalService):
 
     async def _answer(self, request: Request) -> Reply:
         _, bot, method = [*request.path.split("/"), "", ""][:3]
-        asked: dict[str, Any] = msgspec.json.decode(request.body or b"{}")
+        asked = _asked(request)
         self.calls.append((method, asked))
         if self.down:
             return _no(502, "Bad Gateway")
@@ -110,6 +113,8 @@ class FakeTelegram(LocalService):
         match method:
             case "sendMessage":
                 reply = self._send(asked)
+            case "sendPhoto":
+                reply = self._show(asked)
             case "answerCallbackQuery":
                 reply = self._nod(asked)
             case "getUpdates":
@@ -120,25 +125,35 @@ class FakeTelegram(LocalService):
             self._changed.notify_all()
         return reply
 
-    def _send(self, asked: dict[str, Any]) -> Reply:
+    def _show(self, asked: dict[str, Any]) -> Reply:
+        if asked.get("chat_id", 0) in self.wordy:
+            return _no(400, "Bad Request: not enough rights to send photos to the chat")
+        if not asked.get("photo", b"").startswith(b"\x89PNG\r\n\x1a\n"):
+            return _no(400, "Bad Request: IMAGE_PROCESS_FAILED")
+        return self._send(asked, most=_LONGEST_CAPTION)
+
+    def _send(self, asked: dict[str, Any], most: int = _LONGEST) -> Reply:
         chat = asked.get("chat_id", 0)
         if chat in self.blocked:
             return _no(403, "Forbidden: bot was blocked by the user")
         if chat not in self.chats:
             return _no(400, "Bad Request: chat not found")
-        text = _read(asked.get("text", "")) if asked.get("parse_mode") == "HTML" else asked.get("text", "")
+        raw = asked.get("text", "")
+        text = _read(raw) if asked.get("parse_mode") == "HTML" else raw
         if text is None:
             return _no(400, "Bad Request: can't parse entities: Unsupported start tag")
         if not text.strip():
             return _no(400, "Bad Request: message text is empty")
-        if len(text.encode("utf-16-le")) > 2 * _LONGEST:
+        if len(text.encode("utf-16-le")) > 2 * most:
             return _no(400, "Bad Request: message is too long")
         keyboard = asked.get("reply_markup", {}).get("inline_keyboard", [])
         buttons = {button["text"]: button["callback_data"] for row in keyboard for button in row}
         if any(not 1 <= len(data.encode()) <= 64 for data in buttons.values()):
             return _no(400, "Bad Request: BUTTON_DATA_INVALID")
         number = len(self.sent) + 1
-        self.sent.append(Sent(chat=chat, number=number, text=text, raw=asked["text"], buttons=buttons))
+        picture = asked.get("photo", b"")
+        sent = Sent(chat=chat, number=number, text=text, raw=raw, buttons=buttons, picture=picture)
+        self.sent.append(sent)
         return _yes({"message_id": number, "date": 0, "chat": {"id": chat, "type": "private"}, "text": text})
 
     def _nod(self, asked: dict[str, Any]) -> Reply:
@@ -169,6 +184,17 @@ class FakeTelegram(LocalService):
             if self._poll != poll:
                 return _no(409, "Conflict: terminated by other getUpdates request")
             return _yes(list(self.updates)[: asked.get("limit", 100)])
+
+
+def _asked(request: Request) -> dict[str, Any]:
+    """What a request says, whether in JSON or as a form with a photo, whose caption is its text."""
+    form = form_of(request)
+    if not form:
+        return msgspec.json.decode(request.body or b"{}", type=dict[str, Any])
+    markup = msgspec.json.decode(form.get("reply_markup", b"{}"), type=dict[str, Any])
+    text, mode = form.get("caption", b"").decode(), form.get("parse_mode", b"").decode()
+    asked = {"chat_id": int(form["chat_id"]), "photo": form["photo"], "text": text, "parse_mode": mode}
+    return {**asked, "reply_markup": markup}
 
 
 class _Reader(HTMLParser):

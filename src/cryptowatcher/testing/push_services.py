@@ -13,19 +13,21 @@ from typing import Any
 
 import msgspec
 
-from cryptowatcher.testing.wire import LocalService, Reply, Request, json_reply
+from cryptowatcher.testing.wire import LocalService, Reply, Request, form_of, json_reply
 
 Rules = Callable[[Request], tuple[Reply, str]]
 """What a service answers, and what its people read; "" where it took nothing."""
 
 
 class PushService(LocalService):
-    """`taken`: what people read, in order; `requests`: all that came."""
+    """`taken`: what people read, in order; `pictures`: what they see; `requests`: all that came."""
 
     def __init__(self, rules: Rules) -> None:
         super().__init__()
         self.requests: list[Request] = []
         self.taken: list[str] = []
+        self.pictures: list[bytes] = []
+        self.no_files = False
         self.down = False
         self._rules = rules
         self._replies: deque[Reply] = deque()
@@ -40,9 +42,13 @@ class PushService(LocalService):
             return json_reply({}, status=503)
         if self._replies:
             return self._replies.popleft()
+        form = form_of(request)
+        if form and self.no_files:
+            return json_reply({"message": "Request entity too large", "code": 40005}, status=413)
         reply, read = self._rules(request)
         if read:
             self.taken.append(read)
+            self.pictures += [form["files[0]"]] if form else []
         return reply
 
 
@@ -62,9 +68,12 @@ def discord(request: Request) -> tuple[Reply, str]:
     """The webhook /api/webhooks/1/secret. People read Markdown without its escapes."""
     if request.path != "/api/webhooks/1/secret":
         return json_reply({"message": "Unknown Webhook", "code": 10015}, status=404), ""
-    said = _json(request)
+    form = form_of(request)
+    said = msgspec.json.decode(form["payload_json"], type=dict[str, Any]) if form else _json(request)
     embeds = (said or {}).get("embeds", [])
     if len(embeds) != 1 or len(embeds[0]["title"]) > 256 or len(embeds[0]["description"]) > 4_096:
+        return json_reply({"message": "Invalid Form Body", "code": 50035}, status=400), ""
+    if embeds[0].get("image") != ({"url": "attachment://price.png"} if form else None):
         return json_reply({"message": "Invalid Form Body", "code": 50035}, status=400), ""
     read = "\n".join(_unescaped(embeds[0][name]) for name in ("title", "description"))
     return json_reply({"id": "1"}) if request.query.get("wait") == "true" else Reply(status=204), read

@@ -11,6 +11,8 @@ import socket
 import struct
 import time
 from collections.abc import Awaitable, Callable
+from email import message_from_bytes
+from email.message import Message
 from enum import Enum, auto
 from http import HTTPStatus
 from types import TracebackType
@@ -61,6 +63,20 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
 
     def with_headers(self, *headers: tuple[str, str]) -> Reply:
         return msgspec.structs.replace(self, headers=(*self.headers, *headers))
+
+
+def form_of(request: Request) -> dict[str, bytes]:
+    """The fields of a form, and its files by the names of their fields; nothing where it is none."""
+    kind = request.headers.get("content-type", "")
+    form = message_from_bytes(f"Content-Type: {kind}\r\n\r\n".encode() + request.body)
+    parts = form.get_payload() if form.get_content_type() == "multipart/form-data" else []
+    named = {}
+    for part in parts:
+        assert isinstance(part, Message)
+        name, content = part.get_param("name", header="content-disposition"), part.get_payload(decode=True)
+        assert isinstance(content, bytes)
+        named[str(name)] = content
+    return named
 
 
 def json_reply(content: object, *, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Reply:

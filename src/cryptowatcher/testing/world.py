@@ -24,6 +24,7 @@ from cryptowatcher.domain.deliveries import ChannelPolicy, Delivery, RetryPolicy
 from cryptowatcher.domain.messages import Message
 from cryptowatcher.domain.records import Record
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleChange, RuleSpec, TakeUp
+from cryptowatcher.domain.summary import Plan
 from cryptowatcher.errors import Refused, Unavailable
 from cryptowatcher.ports import Clock, Observations, Pace, Store, Tx
 from cryptowatcher.program import Pipeline
@@ -34,7 +35,15 @@ COINS = tuple(f"coin-{number}/usd" for number in range(12))
 RULES = (
     RuleSpec(name="drop", pairs=("all",), when="change(5m) <= -2%"),
     RuleSpec(name="rise", pairs=("all",), when="change(10m) >= 3%", cooldown="30m", channels=("steady",)),
-    RuleSpec(name="level", pairs=COINS[:3], when="price crosses above 100", rearm="1%", channels=("flaky",)),
+    RuleSpec(
+        name="level",
+        pairs=COINS[:3],
+        when="price crosses above 100",
+        rearm="1%",
+        channels=("flaky",),
+        remind="3m",
+        escalate=("steady",),
+    ),
     RuleSpec(name="held", pairs=COINS[3:6], when="price < 97", for_="5m"),
     RuleSpec(name="once", pairs=(COINS[6],), when="price > 101", repeat="once", fire_if_already_true=True),
 )
@@ -150,8 +159,11 @@ _SOURCE_FAULTS = ("unavailable", "limited", "hangs", "stale", "absurd", "one abs
 class World:
     """One seed's world. The other sides (market, receivers) live on when the process dies."""
 
-    def __init__(self, *, seed: int, hours: float, folder: Path, faults: Faults) -> None:
+    def __init__(
+        self, *, seed: int, hours: float, folder: Path, faults: Faults, summary: Plan | None = None
+    ) -> None:
         self.random = Random(seed)
+        self.summary = summary
         self.market = Market(seed, hours)
         self.folder = folder
         self.faults = faults
@@ -191,6 +203,7 @@ class World:
                 random=self.random,
                 holder=f"life {self.life}",
                 beat_every=15.0,
+                summary=self.summary,
             )
             timer = loop.call_at(max(end, loop.time() + 1), stop.set)
             editing = asyncio.create_task(self._edit_now_and_then(store, journal, clock))
@@ -339,6 +352,7 @@ class _Receiver:
         return "ok"
 
 
-def simulate(*, seed: int, hours: float, folder: Path, faults: Faults) -> History:
-    """Live through the hours of one seed on virtual time. The folder must be empty."""
-    return virtual_time.run(World(seed=seed, hours=hours, folder=folder, faults=faults).run)
+def simulate(*, seed: int, hours: float, folder: Path, faults: Faults, summary: Plan | None = None) -> History:
+    """Live through the hours of one seed on virtual time. The folder must be empty. `summary`: when the owner is
+    told one; None: never."""
+    return virtual_time.run(World(seed=seed, hours=hours, folder=folder, faults=faults, summary=summary).run)

@@ -4,7 +4,7 @@ in the pair's currency; a change is a fraction (-0.05 is -5 %)."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -149,19 +149,27 @@ class AlertAnswer(msgspec.Struct, frozen=True, kw_only=True):
     suppressed: int
 
 
+class AlertInList(AlertAnswer, frozen=True, kw_only=True):
+    """An alert, and when its owner said that they have seen it; null: not yet, and reminders go on if its rule has
+    any."""
+
+    acknowledged_at_ms: Millis | None
+
+
 class Alerts(msgspec.Struct, frozen=True, kw_only=True):
     """Newest first. `next` is the `before` of the page after this one, null at the end."""
 
-    items: list[AlertAnswer]
+    items: list[AlertInList]
     next: str | None
 
 
 class DeliveryAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """One alert, or the notice that a rule ends (`kind` expiry) or that pairs of your rules are not seen, or are
-    again (`kind` sight, without a rule), on its way to one channel; the row is the receipt. `alert` of a notice is
-    its id, which is not in the list of alerts. `due_at_ms`: not before this. One that is queued or retrying and
-    due at `held_until_ms` is held until then; `held` says why, also afterwards. `snoozed`: the rule was silent,
-    and it is not sent any more."""
+    """What is on its way to one channel; the row is the receipt. `kind`: an alert, a reminder of one that nobody
+    has acknowledged, the notice that a rule ends (expiry), or that pairs of your rules are not seen, or are again
+    (sight, without a rule). `alert` of a notice is its id, which is not in the list of alerts. `created_at_ms` of
+    a reminder is when it is due first. `due_at_ms`: not before this. One that is queued or retrying and due at
+    `held_until_ms` is held until then; `held` says why, also afterwards. `snoozed`: the rule was silent, and it is
+    not sent any more."""
 
     id: str
     kind: DeliveryKind
@@ -318,6 +326,13 @@ def alert_answer(alert: Alert) -> AlertAnswer:
         late=alert.late,
         parts=[PartAnswer(text=part.text, value=part.value, constant=part.constant) for part in alert.parts],
         suppressed=alert.suppressed,
+    )
+
+
+def listed_alert(alert: Alert, acknowledged: Mapping[str, int]) -> AlertInList:
+    """`acknowledged`: alert (id) → when, of those that were."""
+    return AlertInList(
+        **msgspec.structs.asdict(alert_answer(alert)), acknowledged_at_ms=acknowledged.get(alert.id)
     )
 
 

@@ -8,6 +8,7 @@ from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, Reference, SecurityScheme
 
 from cryptowatcher.web import (
     channels,
@@ -15,18 +16,23 @@ from cryptowatcher.web import (
     history,
     market,
     metrics,
+    overview,
     preview,
     rules,
     scores,
     stream,
+    summary,
     watchlists,
     why,
 )
+from cryptowatcher.web.accounts import cookies, links, sessions, tokens, users
+from cryptowatcher.web.accounts.access import Access, check_routes
 from cryptowatcher.web.deps import Limits, WebDeps
+from cryptowatcher.web.describing import PlainDocs
 from cryptowatcher.web.disk import DiskLook
 from cryptowatcher.web.edge import Edge
 from cryptowatcher.web.facts import RecentCounts
-from cryptowatcher.web.page import PlainDocs, page
+from cryptowatcher.web.page import Page, asset, page, static
 from cryptowatcher.web.problems import HANDLERS
 from cryptowatcher.web.requests import ApiRequest, known_parameters_only
 
@@ -36,6 +42,7 @@ API = (
     market.prices,
     market.price,
     market.candles,
+    overview.market,
     rules.rules,
     rules.add_rule,
     rules.one_rule,
@@ -55,24 +62,51 @@ API = (
     scores.score,
     history.alerts,
     history.one_alert,
+    history.acknowledge_alert,
     history.deliveries,
     channels.channels,
     channels.test_channel,
     channels.preview_message,
     channels.retry_delivery,
     history.sources,
+    summary.summary_so_far,
     stream.stream,
+    sessions.session,
+    sessions.log_in,
+    sessions.log_out,
+    sessions.log_out_everywhere,
+    sessions.change_password,
+    tokens.tokens,
+    tokens.make_token,
+    tokens.end_token,
+    links.look_at_link,
+    links.use_link,
+    links.invitations,
+    links.invite,
+    links.remove_invitation,
+    users.users,
+    users.change_user,
+    users.remove_user,
+    users.reset_password,
 )
 
 _DESCRIPTION = (
     "Prices, rules and alerts. A pair is written asset/currency with CoinGecko ids (bitcoin/usd); in a path it is "
-    "two segments. Times are epoch milliseconds, UTC. Errors are RFC 9457 problem details."
+    "two segments. Times are epoch milliseconds, UTC. Errors are RFC 9457 problem details. Programs send a token; "
+    "rules, lists, alerts and deliveries are those of whoever asks."
 )
+
+_SCHEMES: dict[str, SecurityScheme | Reference] = {
+    "token": SecurityScheme(type="http", scheme="bearer", description="a token of an account: cw_…"),
+    "session": SecurityScheme(
+        type="apiKey", name=cookies.NAME, security_scheme_in="cookie", description="set by logging in"
+    ),
+}
 
 
 def build(deps: WebDeps) -> Litestar:
     """The application. Its jobs (following the journal, ending streams) belong to the program, not to it."""
-    meter = metrics.Meter()
+    meter, access = metrics.Meter(), Access(deps)
     app = Litestar(
         route_handlers=[
             Router("/api/v1", route_handlers=API, guards=[known_parameters_only]),
@@ -80,28 +114,36 @@ def build(deps: WebDeps) -> Litestar:
             health.ready,
             metrics.metrics,
             page,
+            asset,
+            static,
         ],
         dependencies={
-            "deps": _given(deps),
+            "deps": Provide(access.given, sync_to_thread=False),
+            "who": Provide(access.asking, sync_to_thread=False),
             "meter": _given(meter),
             "recent": _given(RecentCounts()),
             "look": _given(DiskLook()),
+            "overview": _given(overview.Overview()),
+            "built": _given(Page(deps.page_dir)),
             "recollection": _given(why.Recollection()),
             "turns": _given(preview.Turns()),
         },
+        guards=[access.let_in],
         exception_handlers=HANDLERS,
         openapi_config=OpenAPIConfig(
             title="cryptowatcher",
             version=deps.version,
             description=_DESCRIPTION,
-            path="/docs",
+            openapi_router=Router("/docs", route_handlers=[], include_in_schema=False, opt={"needs": "viewer"}),
             operation_id_creator=lambda handler, *_: handler.handler_name,
+            components=Components(security_schemes=_SCHEMES),
             render_plugins=[PlainDocs(), JsonRenderPlugin()],
         ),
         request_class=ApiRequest,
         request_max_body_size=deps.limits.body_bytes,
         logging_config=None,
     )
+    check_routes(app)
     app.asgi_handler = Edge(app.asgi_handler, hosts=deps.hosts, meter=meter, clock=deps.clock)
     return app
 

@@ -44,13 +44,14 @@ class MessageAnswer(msgspec.Struct, frozen=True, kw_only=True):
     link: str
 
 
-@get("/channels", responses=documented(400), summary="All channels", tags=["deliveries"])
+@get("/channels", needs="viewer", responses=documented(400), summary="All channels", tags=["deliveries"])
 async def channels(deps: Deps) -> Channels:
     return Channels(items=list(deps.channels))
 
 
 @post(
     "/channels/{name:str}/test",
+    needs="user",
     status_code=200,
     responses=documented(400, 404),
     summary="Send a test message now",
@@ -65,6 +66,7 @@ async def test_channel(deps: Deps, name: ChannelName) -> Tried:
 
 @post(
     "/channels/{name:str}/preview",
+    needs="user",
     status_code=200,
     responses=documented(400, 404, 422),
     summary="The message of an alert as this channel is given it",
@@ -90,6 +92,7 @@ async def preview_message(deps: Deps, name: ChannelName, data: JSONBody[MessageR
 
 @post(
     "/deliveries/{delivery:str}/retry",
+    needs="user",
     status_code=200,
     responses=documented(400, 404, 409),
     summary="Send one again that was given up",

@@ -13,8 +13,11 @@ from litestar.params import SkipValidation
 from cryptowatcher.domain.messages import Wording
 from cryptowatcher.domain.rules.model import LOCAL_OWNER
 from cryptowatcher.domain.status import Pulse
+from cryptowatcher.domain.summary import Plan, daily
 from cryptowatcher.ports import Clock, Journal, Store
 from cryptowatcher.trying import Tried
+from cryptowatcher.web.accounts.passwords import Passwords
+from cryptowatcher.web.files import BUILT
 from cryptowatcher.web.live import Hub
 
 
@@ -50,12 +53,18 @@ class WebDeps(msgspec.Struct, frozen=True, kw_only=True):
     channels: names a rule may use
     try_channel: sends a test message through one of them, now
     wordings: how the messages of each are written
+    plan:     the stretches that are summed up
     data_dir: where the files are, for what /metrics tells of them; None: nothing
     store_file: the store's file, in data_dir unless absolute; None where it is no file
     pulse:    the newest pulse of the pipeline; None before there is one, and where nobody sends any
     pulse_age: seconds since that came, by this process's steady clock
+    page_dir: what `frontend/` was built to
     loop_lag: the longest hold-up of this process's event loop lately, in seconds
     hosts:    names under which the page may be reached besides loopback and plain addresses
+    owner:    whose rows are asked for: a route is given that of whoever asks, and this one for who asks from this
+              machine without an account
+    open:     who asks from this machine needs no account
+    passwords: hashes them
     """
 
     store: Store
@@ -68,13 +77,17 @@ class WebDeps(msgspec.Struct, frozen=True, kw_only=True):
     channels: tuple[str, ...] = ()
     try_channel: Callable[[str], Awaitable[Tried]] | None = None
     wordings: Mapping[str, Wording] = MappingProxyType({})
+    plan: Plan = msgspec.field(default_factory=daily)
     hosts: tuple[str, ...] = ()
     limits: Limits = Limits()
     data_dir: Path | None = None
     store_file: str | None = "store.db"
+    page_dir: Path = BUILT
     pulse: Callable[[], Pulse | None] = lambda: None
     pulse_age: Callable[[], float] = lambda: 0.0
     loop_lag: Callable[[], float] = lambda: 0.0
+    open: bool = False
+    passwords: Passwords = msgspec.field(default_factory=Passwords)
 
     @property
     def asked(self) -> Store:

@@ -1,8 +1,9 @@
-"""The outermost layer: who may ask, how browsers must treat the answer, and how long it took.
+"""The outermost layer: which requests are let in, whoever sends them, how browsers must treat the answer, and how
+long it took.
 
-There are no accounts yet, so the browser of the machine's owner is the way in for a hostile web page. Two doors
-are closed: a name that was made to point here (DNS rebinding) is not answered, and requests that change
-something are taken only from this origin or from programs.
+The browser of somebody who may is the way in for a hostile web page. Two doors are closed: a name that was made to
+point here (DNS rebinding) is not answered, and requests that change something are taken only from this origin or
+from programs. Who may do what is decided behind it, in accounts/access.py.
 """
 
 from __future__ import annotations

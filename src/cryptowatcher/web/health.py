@@ -43,6 +43,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 @get(
     "/health/live",
+    needs="anyone",
     summary="The program lives: 200, or 503 when only a start over can help",
     responses={503: ResponseSpec(Health, generate_examples=False, description="the pipeline hangs")},
     tags=["health"],
@@ -65,6 +66,7 @@ async def live(deps: Deps) -> Response[Health]:
 
 @get(
     "/health/ready",
+    needs="anyone",
     summary="The watcher watches: 200, or 503 with the check that failed",
     responses={503: ResponseSpec(Health, generate_examples=False, description="a check failed")},
     tags=["health"],

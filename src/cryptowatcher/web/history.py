@@ -6,7 +6,7 @@ import re
 from typing import Annotated
 
 import msgspec
-from litestar import get
+from litestar import get, post
 from litestar.params import PathParameter, QueryParameter
 
 from cryptowatcher.domain.alerts import Alert
@@ -15,13 +15,13 @@ from cryptowatcher.domain.pairs import check_pair
 from cryptowatcher.errors import ConfigError
 from cryptowatcher.ports import Tx
 from cryptowatcher.web.answers import (
-    AlertAnswer,
+    AlertInList,
     Alerts,
     Deliveries,
     Millis,
     Sources,
-    alert_answer,
     delivery_answer,
+    listed_alert,
     source_answer,
 )
 from cryptowatcher.web.deps import Deps
@@ -53,13 +53,13 @@ class EarlierAlert(msgspec.Struct, frozen=True, kw_only=True):
     value: float
 
 
-class AlertInFull(AlertAnswer, frozen=True, kw_only=True):
+class AlertInFull(AlertInList, frozen=True, kw_only=True):
     """`earlier`: what happened the last times, newest first, 10 at most."""
 
     earlier: list[EarlierAlert]
 
 
-@get("/alerts", responses=documented(400), summary="Alerts, newest first", tags=["alerts"])
+@get("/alerts", needs="viewer", responses=documented(400), summary="Alerts, newest first", tags=["alerts"])
 async def alerts(
     deps: Deps,
     limit: Limit = 100,
@@ -71,24 +71,25 @@ async def alerts(
     if pair is not None:
         _check_pair_filter(pair)
 
-    def read(tx: Tx) -> list[Alert]:
+    def read(tx: Tx) -> tuple[list[Alert], dict[str, int]]:
         named = tx.rule(deps.owner, rule) if rule else None
         # A removed rule is no longer known, but its alerts are, by its id.
         id_ = named.id if named else rule
         found = tx.alerts(deps.owner, limit=limit, before=before, rule=id_, pair=pair)
         if rule is not None and not (named or found or before):
             raise bad_parameter("rule", f"there is no rule {rule!r}", hint="GET /api/v1/rules lists them")
-        return found
+        return found, tx.acknowledged([alert.id for alert in found])
 
-    found = await deps.asked.run(read)
+    found, seen = await deps.asked.run(read)
     return Alerts(
-        items=[alert_answer(alert) for alert in found],
+        items=[listed_alert(alert, seen) for alert in found],
         next=found[-1].id if len(found) == limit else None,
     )
 
 
 @get(
     "/alerts/{alert:str}",
+    needs="viewer",
     responses=documented(400, 404),
     summary="One alert",
     description="With the alerts of the same rule for the same pair that came before it: what happened the last "
@@ -96,20 +97,14 @@ async def alerts(
     tags=["alerts"],
 )
 async def one_alert(deps: Deps, alert: AlertId) -> AlertInFull:
-    if not _ALERT_ID.fullmatch(alert):
-        raise not_found(f"there is no alert {alert!r}")
+    def read(tx: Tx) -> tuple[AlertInList, list[Alert]]:
+        this = _existing(tx, deps.owner, alert)
+        earlier = tx.alerts(deps.owner, limit=_EARLIER, before=this.id, rule=this.rule, pair=this.pair)
+        return listed_alert(this, tx.acknowledged([this.id])), earlier
 
-    def read(tx: Tx) -> tuple[list[Alert], list[Alert]]:
-        # `!` sorts before all that an id consists of: the newest id before `id!` is this one or it is not there
-        found = tx.alerts(deps.owner, limit=1, before=f"{alert}!")
-        if not found or found[0].id != alert:
-            raise not_found(f"there is no alert {alert!r}")
-        this = found[0]
-        return found, tx.alerts(deps.owner, limit=_EARLIER, before=this.id, rule=this.rule, pair=this.pair)
-
-    (this,), earlier = await deps.asked.run(read)
+    this, earlier = await deps.asked.run(read)
     return AlertInFull(
-        **msgspec.structs.asdict(alert_answer(this)),
+        **msgspec.structs.asdict(this),
         earlier=[
             EarlierAlert(
                 id=each.id,
@@ -124,8 +119,29 @@ async def one_alert(deps: Deps, alert: AlertId) -> AlertInFull:
     )
 
 
+@post(
+    "/alerts/{alert:str}/ack",
+    needs="user",
+    status_code=200,
+    responses=documented(400, 404),
+    summary="Acknowledge an alert",
+    description="You have seen it: there are no more reminders of it. Again changes nothing.",
+    tags=["alerts"],
+)
+async def acknowledge_alert(deps: Deps, alert: AlertId) -> AlertInList:
+    now = deps.clock.now()
+
+    def write(tx: Tx) -> AlertInList:
+        this = _existing(tx, deps.owner, alert)
+        tx.acknowledge(deps.owner, [this.id], now)
+        return listed_alert(this, tx.acknowledged([this.id]))
+
+    return await deps.store.run(write)
+
+
 @get(
     "/deliveries",
+    needs="viewer",
     responses=documented(400),
     summary="Deliveries with their receipts, newest first",
     tags=["alerts"],
@@ -148,10 +164,24 @@ async def deliveries(
     )
 
 
-@get("/sources", responses=documented(400), summary="What each source can see, and its budget", tags=["market"])
+@get(
+    "/sources",
+    needs="viewer",
+    responses=documented(400),
+    summary="What each source can see, and its budget",
+    tags=["market"],
+)
 async def sources(deps: Deps) -> Sources:
     found = await deps.asked.run(lambda tx: tx.source_statuses())
     return Sources(items=[source_answer(status) for status in sorted(found, key=lambda status: status.source)])
+
+
+def _existing(tx: Tx, owner: str, alert: str) -> Alert:
+    # `!` sorts before all that an id consists of: the newest id before `id!` is this one or it is not there
+    found = tx.alerts(owner, limit=1, before=f"{alert}!") if _ALERT_ID.fullmatch(alert) else []
+    if not found or found[0].id != alert:
+        raise not_found(f"there is no alert {alert!r}")
+    return found[0]
 
 
 def _check_id(name: str, text: str | None, shape: re.Pattern[str]) -> None:

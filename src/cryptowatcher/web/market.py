@@ -44,7 +44,9 @@ _DIGITS = re.compile(r"[0-9]{1,15}")
 _LAST_MS = 253_402_300_799_000  # the end of the year 9999: what dates can say
 
 
-@get("/prices", responses=documented(400), summary="The newest price of every pair", tags=["market"])
+@get(
+    "/prices", needs="viewer", responses=documented(400), summary="The newest price of every pair", tags=["market"]
+)
 async def prices(deps: Deps) -> Prices:
     known = await deps.asked.run(lambda tx: tx.prices())
     return Prices(at_ms=deps.clock.now(), items=[price_answer(price) for price in known])
@@ -52,6 +54,7 @@ async def prices(deps: Deps) -> Prices:
 
 @get(
     "/prices/{asset:str}/{currency:str}",
+    needs="viewer",
     responses=documented(400, 404),
     summary="The newest price of one pair",
     tags=["market"],
@@ -66,6 +69,7 @@ async def price(deps: Deps, asset: AssetId, currency: Currency) -> PriceAnswer:
 
 @get(
     "/candles/{asset:str}/{currency:str}",
+    needs="viewer",
     responses=documented(400, 404),
     summary="Candles of one pair, with the one that is still forming",
     tags=["market"],

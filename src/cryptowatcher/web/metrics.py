@@ -79,7 +79,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     loop_lag: float
 
 
-@get("/metrics", media_type=TEXT_FORMAT, summary="Metrics for Prometheus", tags=["health"])
+@get("/metrics", needs="anyone", media_type=TEXT_FORMAT, summary="Metrics for Prometheus", tags=["health"])
 async def metrics(deps: Deps, meter: Metered, recent: Recent, look: Look) -> Response[bytes]:
     facts, disk = await asyncio.gather(gather(deps, recent), look(deps))
     page = Page(version=deps.version, clients=deps.hub.clients, loop_lag=deps.loop_lag())

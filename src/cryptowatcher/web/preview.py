@@ -144,6 +144,7 @@ GivenTurns = NamedDependency[SkipValidation[Turns]]
 
 @post(
     "/rules/preview",
+    needs="user",
     status_code=200,
     responses=documented(400, 422, 503),
     summary="Where a rule would have fired",
@@ -169,6 +170,7 @@ async def preview_rule(deps: Deps, turns: GivenTurns, data: JSONBody[PreviewRequ
 
 @get(
     "/rules/{rule:str}/preview",
+    needs="viewer",
     responses=documented(400, 404, 422, 503),
     summary="Where a saved rule would have fired",
     description="As for a rule that is not saved, by the stored candles: not what it did, but what it would have "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -29,13 +30,20 @@ class Problem(Exception):
     """What a handler raises when the request cannot be answered."""
 
     def __init__(
-        self, status: int, detail: str, *, errors: list[FieldProblem] | None = None, retry_after: int | None = None
+        self,
+        status: int,
+        detail: str,
+        *,
+        errors: list[FieldProblem] | None = None,
+        retry_after: int | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
         self.errors = errors or []
         self.retry_after = retry_after
+        self.headers = headers
 
 
 def not_found(what: str) -> Problem:
@@ -76,8 +84,8 @@ def documented(*statuses: int) -> dict[int, ResponseSpec]:
 
 
 def on_problem(_: Anything, error: Problem) -> Answer:
-    headers = None if error.retry_after is None else {"retry-after": str(error.retry_after)}
-    return _answer(problem(error.status, error.detail, error.errors), headers=headers)
+    wait = {} if error.retry_after is None else {"retry-after": str(error.retry_after)}
+    return _answer(problem(error.status, error.detail, error.errors), headers={**error.headers, **wait})
 
 
 def on_http(request: Anything, error: HTTPException) -> Answer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated
@@ -13,7 +12,7 @@ from litestar.params import JSONBody, PathParameter
 
 from cryptowatcher.domain.hours import parse_until, renewed
 from cryptowatcher.domain.intervals import parse_duration
-from cryptowatcher.domain.rules.check import check_spec, is_pair
+from cryptowatcher.domain.rules.check import check_channels, check_spec, is_pair
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, Rule, RuleSpec, origin_after_edit
 from cryptowatcher.domain.rules.watchlists import pairs_of
 from cryptowatcher.errors import ConfigError
@@ -43,7 +42,7 @@ RenewalBody = JSONBody[Renewal]
 SnoozeBody = JSONBody[Snooze]
 
 
-@get("/rules", responses=documented(400), summary="All rules", tags=["rules"])
+@get("/rules", needs="viewer", responses=documented(400), summary="All rules", tags=["rules"])
 async def rules(deps: Deps) -> Rules:
     now = deps.clock.now()
 
@@ -67,6 +66,7 @@ async def rules(deps: Deps) -> Rules:
 
 @post(
     "/rules",
+    needs="user",
     responses=documented(400, 409, 422),
     summary="Add a rule",
     description="The name identifies a rule: the same again changes nothing, another of that name is a 409. "
@@ -89,7 +89,9 @@ async def add_rule(deps: Deps, data: Spec) -> Response[RuleAnswer]:
     return Response(saved, headers={"location": f"/api/v1/rules/{saved.id}"})
 
 
-@get("/rules/{rule:str}", responses=documented(400, 404), summary="One rule, by id", tags=["rules"])
+@get(
+    "/rules/{rule:str}", needs="viewer", responses=documented(400, 404), summary="One rule, by id", tags=["rules"]
+)
 async def one_rule(deps: Deps, rule: RuleId) -> RuleAnswer:
     now = deps.clock.now()
     return await deps.asked.run(lambda tx: _answer(tx, _existing(tx, deps.owner, rule), now))
@@ -97,6 +99,7 @@ async def one_rule(deps: Deps, rule: RuleId) -> RuleAnswer:
 
 @put(
     "/rules/{rule:str}",
+    needs="user",
     responses=documented(400, 404, 422),
     summary="Replace a rule",
     description="The name stays: it identifies the rule. A pair that no source has shown yet is accepted and "
@@ -117,7 +120,7 @@ async def replace_rule(deps: Deps, rule: RuleId, data: Spec) -> RuleAnswer:
     return await deps.store.run(write)
 
 
-@delete("/rules/{rule:str}", responses=documented(400, 404), summary="Delete a rule", tags=["rules"])
+@delete("/rules/{rule:str}", needs="user", responses=documented(400, 404), summary="Delete a rule", tags=["rules"])
 async def remove_rule(deps: Deps, rule: RuleId) -> None:
     head, now = await deps.journal.head(), deps.clock.now()
 
@@ -129,6 +132,7 @@ async def remove_rule(deps: Deps, rule: RuleId) -> None:
 
 @post(
     "/rules/{rule:str}/pause",
+    needs="user",
     status_code=200,
     responses=documented(400, 404),
     summary="Pause a rule",
@@ -140,17 +144,24 @@ async def pause_rule(deps: Deps, rule: RuleId) -> RuleAnswer:
 
 @post(
     "/rules/{rule:str}/resume",
+    needs="user",
     status_code=200,
-    responses=documented(400, 404),
+    responses=documented(400, 404, 422),
     summary="Resume a rule",
+    description="Its channels are looked at as when it is saved: 422 when you may not use one of them.",
     tags=["rules"],
 )
 async def resume_rule(deps: Deps, rule: RuleId) -> RuleAnswer:
-    return await _change(deps, rule, lambda spec, now: msgspec.structs.replace(spec, paused=False))
+    def change(spec: RuleSpec, now: int) -> RuleSpec:
+        check_channels(spec, deps.channels)
+        return msgspec.structs.replace(spec, paused=False)
+
+    return await _change(deps, rule, change)
 
 
 @post(
     "/rules/{rule:str}/renew",
+    needs="user",
     status_code=200,
     responses=documented(400, 404, 422),
     summary="Renew a rule that expires",
@@ -159,11 +170,17 @@ async def resume_rule(deps: Deps, rule: RuleId) -> RuleAnswer:
 )
 async def renew_rule(deps: Deps, rule: RuleId, data: RenewalBody) -> RuleAnswer:
     lasting = parse_duration(data.for_, where="for")
-    return await _change(deps, rule, lambda spec, now: renewed(spec, now=now, lasting=lasting))
+
+    def change(spec: RuleSpec, now: int) -> RuleSpec:
+        check_channels(spec, deps.channels)
+        return renewed(spec, now=now, lasting=lasting)
+
+    return await _change(deps, rule, change)
 
 
 @post(
     "/rules/{rule:str}/snooze",
+    needs="user",
     status_code=200,
     responses=documented(400, 404, 422),
     summary="Silence a rule for a while",
@@ -184,7 +201,13 @@ async def snooze_rule(deps: Deps, rule: RuleId, data: SnoozeBody) -> RuleAnswer:
     return await deps.store.run(write)
 
 
-@delete("/rules/{rule:str}/snooze", responses=documented(400, 404), summary="Wake a rule up", tags=["rules"])
+@delete(
+    "/rules/{rule:str}/snooze",
+    needs="user",
+    responses=documented(400, 404),
+    summary="Wake a rule up",
+    tags=["rules"],
+)
 async def wake_rule(deps: Deps, rule: RuleId) -> None:
     await deps.store.run(lambda tx: tx.wake(deps.owner, _existing(tx, deps.owner, rule).id))
 
@@ -192,12 +215,7 @@ async def wake_rule(deps: Deps, rule: RuleId) -> None:
 def check(spec: RuleSpec, channels: Sequence[str]) -> None:
     """ConfigError with the field's path when the rule cannot be watched or told."""
     check_spec(spec)
-    for number, name in enumerate(spec.channels):
-        if name not in channels:
-            close = difflib.get_close_matches(name, channels, n=1)
-            known = f"channels are: {', '.join(channels)}" if channels else "no channels are configured"
-            hint = f"did you mean {close[0]!r}?" if close else known
-            raise ConfigError(f"there is no channel {name!r}", where=f"channels[{number}]", hint=hint)
+    check_channels(spec, channels)
 
 
 async def _change(deps: WebDeps, rule: str, change: Callable[[RuleSpec, int], RuleSpec]) -> RuleAnswer:

@@ -60,6 +60,7 @@ class RuleScoreAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 @get(
     "/rules/{rule:str}/score",
+    needs="viewer",
     responses=documented(400, 404),
     summary="What a rule's signals were worth",
     description="Alerts that say buy or sell are scored when an hour, a day and a week have passed. Only those of "

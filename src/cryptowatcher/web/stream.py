@@ -4,22 +4,22 @@
 - `prices` and `alerts` carry what changed since the frame before.
 - Alerts are not lost by falling behind: keep the ids you know. When an `alerts` event says `more`, or none of a
   snapshot's alerts is known to you, page through /api/v1/alerts until you meet one that is.
+- Alerts are those of whoever asks. The stream ends when the session or token does.
 - Event ids make a short interruption cheap: a browser sends the last one back by itself.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 from litestar import Request, Response, get
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
 
+from cryptowatcher.web.accounts.access import Asking, Who
 from cryptowatcher.web.deps import Deps
-from cryptowatcher.web.live import Hub
+from cryptowatcher.web.live import NEWEST_ALERTS, Hub
 from cryptowatcher.web.problems import Problem, documented
 
 RETRY_MS = 2_000
@@ -38,16 +38,17 @@ _SIGN_OF_LIFE = b": still here\n\n"
 class _Stream(ASGIResponse):
     """Written as a bare ASGI loop: one shared bytes object a frame, no copy and no queue for a client."""
 
-    def __init__(self, hub: Hub, seen: int) -> None:
+    def __init__(self, hub: Hub, who: Who, seen: int) -> None:
         super().__init__()
         self.hub = hub
+        self.who = who
         self.seen = seen
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         del scope
         serving = asyncio.current_task()
         assert serving is not None
-        with _counted(self.hub):
+        with self.hub.serving(self.who.owner, self.who.digest):
             leaving = asyncio.create_task(_cancel_when_gone(receive, serving))
             try:
                 await self._serve(send)
@@ -59,11 +60,11 @@ class _Stream(ASGIResponse):
                 leaving.cancel()
 
     async def _serve(self, send: Send) -> None:
-        hub, seen, pulses = self.hub, self.seen, self.hub.pulses
+        hub, who, seen, pulses = self.hub, self.who, self.seen, self.hub.pulses
         await send(_START)
         await _body(send, f"retry: {RETRY_MS}\n\n".encode())
-        while not hub.closed:
-            frame, seq = hub.after(seen), hub.seq
+        while not hub.is_over(who.digest):
+            frame, seq = hub.after(seen, who.owner), hub.seq
             if frame is not None:
                 seen, pulses = seq, hub.pulses
                 await _body(send, frame)
@@ -78,37 +79,34 @@ class _Stream(ASGIResponse):
 class _Live(Response[str]):
     """So that the route is an ordinary one, with its description, in front of the bare loop."""
 
-    def __init__(self, hub: Hub, seen: int) -> None:
+    def __init__(self, hub: Hub, who: Who, seen: int) -> None:
         super().__init__("")
         self.hub = hub
+        self.who = who
         self.seen = seen
 
     def to_asgi_response(self, *_: Any, **__: Any) -> ASGIResponse:
-        return _Stream(self.hub, self.seen)
+        return _Stream(self.hub, self.who, self.seen)
 
 
 @get(
     "/stream",
+    needs="viewer",
     media_type="text/event-stream",
     responses=documented(400, 503),
     summary="Prices and alerts as they happen (Server-Sent Events)",
     description=__doc__,
     tags=["live"],
 )
-async def stream(deps: Deps, request: Request[Any, Any, Any]) -> Response[str]:
+async def stream(deps: Deps, request: Request[Any, Any, Any], who: Asking) -> Response[str]:
     hub = deps.hub
     if hub.closed or hub.clients >= deps.limits.streams:
         raise Problem(503, "no more live streams now; try again in some seconds", retry_after=10)
-    return _Live(hub, hub.seen_by(request.headers.get("last-event-id")))
-
-
-@contextlib.contextmanager
-def _counted(hub: Hub) -> Iterator[None]:
-    hub.clients += 1
-    try:
-        yield
-    finally:
-        hub.clients -= 1
+    seen = hub.seen_by(request.headers.get("last-event-id"))
+    if who.owner not in hub.alerts:  # then frames that this client may have missed do not have their alerts
+        hub.follow(who.owner, await deps.asked.run(lambda tx: tx.alerts(who.owner, limit=NEWEST_ALERTS)))
+        seen = -1
+    return _Live(hub, who, seen)
 
 
 async def _body(send: Send, body: bytes, *, more: bool = True) -> None:

@@ -46,7 +46,7 @@ class Watchlists(msgspec.Struct, frozen=True, kw_only=True):
     items: list[WatchlistAnswer]
 
 
-@get("/watchlists", responses=documented(400), summary="All lists of pairs", tags=["watchlists"])
+@get("/watchlists", needs="viewer", responses=documented(400), summary="All lists of pairs", tags=["watchlists"])
 async def watchlists(deps: Deps) -> Watchlists:
     def read(tx: Tx) -> Watchlists:
         on_lists = [rule for rule in tx.rules(deps.owner) if list_of(rule.spec)]
@@ -57,6 +57,7 @@ async def watchlists(deps: Deps) -> Watchlists:
 
 @put(
     "/watchlists/{name:str}",
+    needs="user",
     responses=documented(400, 422),
     summary="Add or replace a list",
     description="Rules that are on it look at its new pairs from the journal's head on: a pair that came begins "
@@ -79,6 +80,7 @@ async def put_watchlist(deps: Deps, name: ListName, data: JSONBody[Pairs]) -> Wa
 
 @delete(
     "/watchlists/{name:str}",
+    needs="user",
     responses=documented(400, 404, 409),
     summary="Delete a list",
     description="Not while rules are on it: that is a 409.",

@@ -74,6 +74,7 @@ Recollected = NamedDependency[SkipValidation[Recollection]]
 
 @get(
     "/rules/{rule:str}/why",
+    needs="viewer",
     responses=documented(400, 404, 503),
     summary="Why a rule has not fired",
     description="Where the rule stands for a pair, what each comparison of its condition looks at now, how far "

@@ -3,6 +3,8 @@
     POST /api/webhooks/…?wait=true {"embeds": [{"title": …, "description": …, "color": …, "timestamp": …}],
                                     "allowed_mentions": {"parse": []}}
 
+With a picture the same stands in the field `payload_json` of a form, and the file in `files[0]`.
+
 Whatever a person named a rule, it mentions nobody (`@everyone`), and Markdown in it is shown as it was written.
 What an answer means: see adapters/http.receipt; a 429 says in its body for how long. Discord knows no key by which
 it would drop a repeat: a message in flight when the watcher dies may come twice, and its id stands in its footer.
@@ -19,20 +21,21 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from cryptowatcher.adapters.http import Answer, Http, can_be_asked, open_http, receipt
+from cryptowatcher.adapters.http import Answer, FormFile, Http, can_be_asked, open_http, receipt
 from cryptowatcher.domain.messages import Message
 from cryptowatcher.domain.texts import observed_at
-from cryptowatcher.errors import ConfigError, Unavailable
+from cryptowatcher.errors import ConfigError, Refused, Unavailable
 from cryptowatcher.ports import Channel, Clock, Deps
-from cryptowatcher.ports.channel_settings import ChannelSettings
+from cryptowatcher.ports.channel_settings import PictureSettings
 
 _LONGEST_TITLE: Final = 256
 _LONGEST_BODY: Final = 4_000
+_FILE: Final = "price.png"
 _COLOURS: Final = {"buy": 0x2EA043, "sell": 0xDA3633, "info": 0x388BFD}
 _MARKUP: Final = re.compile(r"([\\*_~`|>\[\]()#:<@-])")
 
 
-class DiscordConfig(ChannelSettings, frozen=True, kw_only=True, tag="discord", tag_field="kind"):
+class DiscordConfig(PictureSettings, frozen=True, kw_only=True, tag="discord", tag_field="kind"):
     """Posts each alert into a Discord channel.
 
     url_file, url_variable: where the webhook's address is: whoever knows it can post
@@ -45,7 +48,7 @@ class DiscordConfig(ChannelSettings, frozen=True, kw_only=True, tag="discord", t
     AT_ONCE = 2
 
     def __post_init__(self) -> None:
-        ChannelSettings.__post_init__(self)
+        PictureSettings.__post_init__(self)
         self.needs_secret("url")
 
     @asynccontextmanager
@@ -62,6 +65,10 @@ class Footer(msgspec.Struct, frozen=True):
     text: str
 
 
+class Image(msgspec.Struct, frozen=True):
+    url: str
+
+
 class Embed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """url: where its title leads; not to names like `localhost`: a link that Discord does not take for one would
     cost the whole message"""
@@ -72,6 +79,7 @@ class Embed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timestamp: datetime
     footer: Footer
     url: str = ""
+    image: Image | None = None
 
 
 class Mentions(msgspec.Struct, frozen=True):
@@ -104,7 +112,25 @@ class Discord:
         return self._config.name
 
     async def send(self, message: Message) -> str:
-        answer = await self._http.post_json(self._url, post(message), deadline=self._config.seconds)
+        until = self._clock.monotonic() + self._config.seconds
+        try:
+            return await self._post(message, self._config.seconds)
+        except Refused as error:
+            if not message.picture or error.reason != "client_error":
+                raise
+        left = until - self._clock.monotonic()
+        if left <= 0:
+            raise Unavailable("the picture was refused, and no time is left for the words", reason="timeout")
+        return await self._post(msgspec.structs.replace(message, picture=b""), left)
+
+    async def _post(self, message: Message, seconds: float) -> str:
+        asked = post(message)
+        if message.picture:
+            fields = {"payload_json": msgspec.json.encode(asked).decode()}
+            file = FormFile("files[0]", _FILE, message.picture, "image/png")
+            answer = await self._http.post_form(self._url, fields, file, deadline=seconds)
+        else:
+            answer = await self._http.post_json(self._url, asked, deadline=seconds)
         return said(answer, now=self._clock.now())
 
 
@@ -118,6 +144,7 @@ def post(message: Message) -> Post:
         timestamp=datetime.fromtimestamp(observed_at(alert) / 1000, UTC),
         footer=Footer(message.id[-40:]),
         url=message.link if "." in (urlsplit(message.link).hostname or "") else "",
+        image=Image(f"attachment://{_FILE}") if message.picture else None,
     )
     return Post(embeds=(embed,))
 

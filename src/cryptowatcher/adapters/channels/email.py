@@ -4,6 +4,9 @@ A message has its words twice, plain and as HTML, and a Message-ID that is the s
 read mail with show it once. There is no way to know whether a mail that was accepted is read: the receipt is what
 the server said when it took it.
 
+A picture stands in the HTML and travels inside the mail: nothing is fetched when it is read. A mail that is
+refused with a picture goes out without.
+
 What an answer means:
 
     2xx         accepted
@@ -29,14 +32,16 @@ from functools import cache
 from typing import Final, Literal
 
 import aiosmtplib
+import msgspec
 
 from cryptowatcher.adapters.http import look_up
 from cryptowatcher.domain.addresses import Outbound, may_use
 from cryptowatcher.domain.messages import Message
+from cryptowatcher.domain.pictures import HEIGHT, WIDTH
 from cryptowatcher.domain.texts import plain
 from cryptowatcher.errors import ConfigError, Refused, Unavailable
 from cryptowatcher.ports import Channel, Deps, Resolve
-from cryptowatcher.ports.channel_settings import ChannelSettings
+from cryptowatcher.ports.channel_settings import PictureSettings
 
 Security = Literal["starttls", "tls", "none"]
 _PORTS: Final[dict[Security, int]] = {"starttls": 587, "tls": 465, "none": 25}
@@ -49,7 +54,7 @@ _LONGEST_SUBJECT: Final = 200
 _LONGEST_RECEIPT: Final = 200
 
 
-class EmailConfig(ChannelSettings, frozen=True, kw_only=True, tag="email", tag_field="kind"):
+class EmailConfig(PictureSettings, frozen=True, kw_only=True, tag="email", tag_field="kind"):
     """Mails each alert.
 
     server:   of whom takes mail, for example smtp.example.org
@@ -75,7 +80,7 @@ class EmailConfig(ChannelSettings, frozen=True, kw_only=True, tag="email", tag_f
     AT_ONCE = 2
 
     def __post_init__(self) -> None:
-        ChannelSettings.__post_init__(self)
+        PictureSettings.__post_init__(self)
         where = self.where
         if not re.fullmatch(r"[A-Za-z0-9.:-]{1,255}", self.server):
             raise ConfigError("not the name of a server", where=f"{where}.server", hint="write smtp.example.org")
@@ -120,10 +125,19 @@ class Email:
         return self._config.name
 
     async def send(self, message: Message) -> str:
+        until = asyncio.get_running_loop().time() + self._config.seconds
+        try:
+            return await self._mail(message, until)
+        except Refused as error:
+            if not message.picture or error.reason != "client_error":
+                raise
+            return await self._mail(msgspec.structs.replace(message, picture=b""), until)
+
+    async def _mail(self, message: Message, until: float) -> str:
         config, mail = self._config, as_mail(message, sender=self._config.sender, to=self._config.to)
         said: str | None = None
         try:
-            async with asyncio.timeout(config.seconds):
+            async with asyncio.timeout_at(until):
                 connection = await self._connect()
                 async with self._client(connection) as client:
                     if config.username and self._password is not None:
@@ -188,8 +202,18 @@ def as_mail(message: Message, *, sender: str, to: str) -> EmailMessage:
     mail["Auto-Submitted"] = "auto-generated"
     body = "\n".join(map(plain, message.text.body.split("\n")))
     mail.set_content(f"{body}\n")
-    mail.add_alternative(_as_html(message.text.title, body, message.link), subtype="html")
+    shown = f"{digest}.png@{_domain(sender)}" if message.picture else ""
+    mail.add_alternative(_as_html(message.text.title, body, message.link, shown), subtype="html")
+    if shown:
+        _enclose(mail, message.picture, shown)
     return mail
+
+
+def _enclose(mail: EmailMessage, picture: bytes, id_: str) -> None:
+    """Beside the HTML that shows it: whoever reads the plain words is not given a file."""
+    page = mail.get_body(("html",))
+    assert page is not None
+    page.add_related(picture, "image", "png", cid=f"<{id_}>", disposition="inline", filename="price.png")
 
 
 def translate(error: Exception, config: EmailConfig) -> Unavailable | Refused:
@@ -230,15 +254,17 @@ def _what(error: aiosmtplib.SMTPResponseException | Exception) -> str:
     return next((words for kind, words in steps.items() if isinstance(error, kind)), "")
 
 
-def _as_html(title: str, body: str, link: str) -> str:
-    """`link`: the one address that can be clicked; what else looks like one is text."""
+def _as_html(title: str, body: str, link: str, picture: str) -> str:
+    """link: the one address that can be clicked; what else looks like one is text; picture: its Content-ID"""
     lines = "<br>\n".join(html.escape(line) for line in body.split("\n"))
     if link:
         shown = html.escape(link)
         lines = lines.replace(shown, f'<a href="{shown}">{shown}</a>')
+    size = f'width="{WIDTH}" height="{HEIGHT}" style="max-width: 100%; height: auto"'
+    image = f'<img src="cid:{picture}" alt="The price up to then" {size}>' if picture else ""
     return (
         '<!doctype html><html><body style="font-family: system-ui, sans-serif; line-height: 1.5">'
-        f'<h2 style="font-size: 1.1rem">{html.escape(plain(title))}</h2><p>{lines}</p></body></html>\n'
+        f'<h2 style="font-size: 1.1rem">{html.escape(plain(title))}</h2><p>{lines}</p>{image}</body></html>\n'
     )
 
 

@@ -1,11 +1,15 @@
 """Alerts through a Telegram bot, and what people write to it.
 
     POST /bot<token>/sendMessage {"chat_id": …, "text": "<b>…</b>…", "parse_mode": "HTML", "reply_markup": …}
+    POST /bot<token>/sendPhoto   the same as a form, the words as the picture's caption
     POST /bot<token>/getUpdates  {"offset": …, "timeout": 25}
 
 What an answer means: 200 with `ok` is a receipt; 429 is not now, and not before `parameters.retry_after`; 400,
 401, 403 (the bot was blocked) and 404 are refused; the rest as in adapters/http.receipt. Telegram knows no key by
 which it would drop a repeat: a message in flight when the watcher dies may come twice. Its short id stands in it.
+
+A picture goes out with its words in one call, where they fit under it; longer words go out without. So does what a
+chat refuses with a picture: in some groups nobody may send any.
 
 The token is a part of each address. No error names more of an address than its host.
 """
@@ -23,18 +27,19 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from cryptowatcher.adapters.http import Answer, Http, can_be_asked, open_http, receipt
+from cryptowatcher.adapters.http import Answer, FormFile, Http, can_be_asked, open_http, receipt
 from cryptowatcher.domain.chat import Action, button
 from cryptowatcher.domain.messages import Message
 from cryptowatcher.domain.texts import plain
 from cryptowatcher.errors import ConfigError, Refused, Unavailable
 from cryptowatcher.ports import Channel, Clock, Deps
-from cryptowatcher.ports.channel_settings import ChannelSettings
+from cryptowatcher.ports.channel_settings import PictureSettings
 from cryptowatcher.ports.chats import Heard
 
 _LONGEST_TITLE: Final = 300
 _LONGEST: Final = 3_500
 """Telegram takes 4,096 characters, of which some are two."""
+_LONGEST_CAPTION: Final = 1_024
 _LONGEST_NOD: Final = 190
 _PATIENCE: Final = 25
 """Seconds that the other side waits for something to tell us."""
@@ -47,7 +52,7 @@ _BUTTONS: Final[tuple[tuple[tuple[Action, str], ...], ...]] = (
 )
 
 
-class TelegramConfig(ChannelSettings, frozen=True, kw_only=True, tag="telegram", tag_field="kind"):
+class TelegramConfig(PictureSettings, frozen=True, kw_only=True, tag="telegram", tag_field="kind"):
     """Sends each alert through a Telegram bot, and listens to the chats that are linked to it.
 
     token_file, token_variable: where the bot's token is
@@ -66,7 +71,7 @@ class TelegramConfig(ChannelSettings, frozen=True, kw_only=True, tag="telegram",
     AT_ONCE = 2
 
     def __post_init__(self) -> None:
-        ChannelSettings.__post_init__(self)
+        PictureSettings.__post_init__(self)
         self.needs_secret("token")
         if not can_be_asked(self.server) or urlsplit(self.server).path.strip("/"):
             hint = "write https://api.telegram.org"
@@ -164,7 +169,7 @@ class Telegram:
             if chat in told:
                 continue
             try:
-                told[chat] = await self._post(chat, written(message), buttons(message), until=until)
+                told[chat] = await self._tell(chat, message, until=until)
             except Refused as error:
                 if error.reason != "chat":
                     raise
@@ -202,11 +207,34 @@ class Telegram:
         except msgspec.DecodeError:
             raise Unavailable("the updates are not understood", reason="protocol") from None
 
-    async def _post(self, chat: int, text: str, markup: dict[str, Any] | None, *, until: float) -> int:
+    async def _tell(self, chat: int, message: Message, *, until: float) -> int:
         """The number of the message in its chat."""
+        text, markup = written(message), buttons(message)
+        if message.picture and _length(text) <= _LONGEST_CAPTION:
+            try:
+                return await self._show(chat, text, markup, message.picture, until=until)
+            except Refused as error:
+                if error.reason != "chat":
+                    raise
+        return await self._post(chat, text, markup, until=until)
+
+    async def _show(
+        self, chat: int, text: str, markup: dict[str, Any] | None, picture: bytes, *, until: float
+    ) -> int:
+        fields = {"chat_id": str(chat), "caption": text, "parse_mode": "HTML"}
+        if markup:
+            fields["reply_markup"] = msgspec.json.encode(markup).decode()
+        file = FormFile("photo", "price.png", picture, "image/png")
+        answer = await self._http.post_form(f"{self._base}/sendPhoto", fields, file, deadline=self._left(until))
+        return _number(understood(answer, now=self._clock.now()))
+
+    def _left(self, until: float) -> float:
         left = until - self._clock.monotonic()
         if left <= 0:
             raise Unavailable("not all chats were told in time", reason="timeout")
+        return left
+
+    async def _post(self, chat: int, text: str, markup: dict[str, Any] | None, *, until: float) -> int:
         asked: dict[str, Any] = {
             "chat_id": chat,
             "text": text,
@@ -215,11 +243,7 @@ class Telegram:
         }
         if markup:
             asked["reply_markup"] = markup
-        said = await self._call("sendMessage", asked, deadline=left)
-        try:
-            return msgspec.json.decode(said.result, type=_Post).message_id
-        except msgspec.DecodeError:
-            raise Unavailable("the answer is not understood", reason="protocol") from None
+        return _number(await self._call("sendMessage", asked, deadline=self._left(until)))
 
     async def _call(self, method: str, asked: dict[str, Any], *, deadline: float) -> _Said:
         answer = await self._http.post_json(f"{self._base}/{method}", asked, deadline=deadline)
@@ -252,6 +276,14 @@ def understood(answer: Answer, *, now: int) -> _Said:
     return said
 
 
+def _number(said: _Said) -> int:
+    """Of the message that was sent."""
+    try:
+        return msgspec.json.decode(said.result, type=_Post).message_id
+    except msgspec.DecodeError:
+        raise Unavailable("the answer is not understood", reason="protocol") from None
+
+
 def written(message: Message) -> str:
     """The message as Telegram's HTML: whatever people named their rules, it is text."""
     short = hashlib.blake2b(message.id.encode(), digest_size=4).hexdigest()
@@ -261,7 +293,7 @@ def written(message: Message) -> str:
 
 def buttons(message: Message) -> dict[str, Any] | None:
     """Under a message of one alert."""
-    if message.kind != "alert":
+    if message.kind not in ("alert", "reminder"):
         return None
     rows = [
         [{"text": label, "callback_data": button(action, message.alert.id)} for action, label in row]
@@ -276,8 +308,13 @@ def _with_code(text: str) -> str:
     return re.sub(r"(?m)(^ {4}.*$\n?)+", lambda code: f"<pre>{code[0].rstrip()}</pre>\n", escaped).strip() or "–"
 
 
+def _length(text: str) -> int:
+    """As Telegram counts: characters beyond the first plane are two."""
+    return len(text.encode("utf-16-le", errors="replace")) // 2
+
+
 def _cut(text: str, most: int) -> str:
-    """To so many characters as Telegram counts them: those beyond the first plane are two."""
+    """To so many characters as Telegram counts them."""
     data = text.encode("utf-16-le", errors="replace")
     if len(data) <= 2 * most:
         return data.decode("utf-16-le", errors="replace")

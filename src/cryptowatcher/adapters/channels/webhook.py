@@ -86,7 +86,7 @@ class AlertData(Alert, frozen=True, kw_only=True):
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True):
-    """The body. `type` is `alert`, or `expiry` or `sight` for a notice; `timestamp` is when it was observed or
+    """The body. `type` is `alert`, `reminder`, or what a notice is of; `timestamp` is when it was observed or
     made out."""
 
     type: str

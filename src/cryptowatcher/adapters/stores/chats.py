@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -14,9 +15,14 @@ from cryptowatcher.adapters.stores.tables import (
     chat_links,
     chat_marks,
     insert_into,
+    insert_rows,
+    or_keep,
     or_replace,
 )
 from cryptowatcher.ports.chats import ChatLink, ChatMark
+
+_AT_ONCE: Final = 1_000
+"""Values in one question: databases take no more than some ten thousands."""
 
 
 class Chats(Concern):
@@ -53,18 +59,24 @@ class Chats(Concern):
         self._replace(chat_marks, {"line": line, "upto": mark.upto, "at": mark.at})
 
     def acknowledge(self, owner: str, alerts: Collection[str], now: int) -> int:
-        known = self._of_owner(owner, alerts)
-        new = known - self.acknowledged(known)
-        for alert in sorted(new):
-            self._replace(acks, {"alert": alert, "owner": owner, "at": now})
+        new = self._of_owner(owner, alerts) - self.acknowledged(alerts).keys()
+        insert_rows(self._db, acks, [(alert, owner, now) for alert in new], or_keep)
         return len(new)
 
-    def acknowledged(self, alerts: Collection[str]) -> set[str]:
-        return set(self._db.execute(sa.select(acks.c.alert).where(acks.c.alert.in_(alerts))).scalars())
+    def acknowledged(self, alerts: Collection[str]) -> dict[str, int]:
+        asked = sa.select(acks.c.alert, acks.c.at).where(acks.c.alert.in_(sa.bindparam("ids", expanding=True)))
+        return {row.alert: row.at for ids in _parts(alerts) for row in self._db.execute(asked, {"ids": ids})}
 
-    def _of_owner(self, owner: str, ids: Collection[str]) -> set[str]:
-        asked = sa.select(alerts.c.id).where(alerts.c.owner == owner, alerts.c.id.in_(ids))
-        return set(self._db.execute(asked).scalars())
+    def _of_owner(self, owner: str, alert_ids: Collection[str]) -> set[str]:
+        a = alerts.c
+        asked = sa.select(a.id).where(a.owner == owner, a.id.in_(sa.bindparam("ids", expanding=True)))
+        found = (self._db.execute(asked, {"ids": ids}).scalars() for ids in _parts(alert_ids))
+        return {alert for part in found for alert in part}
 
     def _replace(self, table: sa.Table, row: dict[str, object]) -> None:
         self._db.execute(or_replace(insert_into(table, self._db.dialect.name), table), row)
+
+
+def _parts(ids: Collection[str]) -> Iterator[list[str]]:
+    listed = sorted(ids)
+    return (listed[first : first + _AT_ONCE] for first in range(0, len(listed), _AT_ONCE))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -32,7 +33,16 @@ from cryptowatcher.domain.rules.model import Rule
 
 _D = deliveries.c
 _COLUMNS = len(deliveries.columns)
-_STOPPED = rules.c.id.is_not(None) & (rules.c.paused | rules.c.spec.is_(None))
+_STOPPED = sa.case(
+    (rules.c.id.is_(None), ""),
+    (rules.c.spec.is_(None), "the rule was removed"),
+    (rules.c.paused, "the rule is paused"),
+    else_="",
+)
+"""Why nothing of a rule is sent; empty: it is."""
+
+LOST: Final = "its alert is not in the store any more"
+"""Why a delivery is given up that has nothing to tell. It would be due for ever otherwise."""
 
 
 class Outbox(Concern):
@@ -52,21 +62,20 @@ class Outbox(Concern):
         channels = self._channels(only, skip)
         while True:
             due = self._with_bundles(self._due(channels, now, limit), now)
-            stopped = [row for row in due if row.stopped]
-            if not stopped:
+            lost = [row.id for row in due if row[_COLUMNS] is None]
+            stopped = {row.id: row.stopped for row in due if row.stopped and row.id not in lost}
+            if not stopped and not lost:
                 return self._lease(due, holder=holder, until=now + lease)
-            self._cancel([row.id for row in stopped], now)
+            self._cancel(stopped, now)
+            self._update(lost, {"state": "given_up", "finished_at": now, "leased_until": 0, "last_error": LOST})
 
     def settle(self, deliveries_: Sequence[Delivery]) -> None:
-        held = (_D.id == sa.bindparam("this"), LEASED, _D.holder == sa.bindparam("by"))
-        columns = [column.name for column in deliveries.columns if column.name != "id"]
-        update = sa.update(deliveries).where(*held).values({name: sa.bindparam(f"new_{name}") for name in columns})
         rows = []
         for delivery in sorted(deliveries_, key=lambda each: each.id):
-            new = {f"new_{name}": _storable(getattr(delivery, name)) for name in columns}
+            new = {f"new_{name}": _storable(getattr(delivery, name)) for name in _NEW}
             rows.append(new | {"this": delivery.id, "by": delivery.holder})
         if rows:
-            self._db.execute(update, rows)
+            self._db.execute(_SETTLE, rows)
 
     def queue(self, deliveries_: Sequence[Delivery]) -> None:
         insert_rows(self._db, deliveries, tuples(deliveries_), or_keep)
@@ -76,25 +85,24 @@ class Outbox(Concern):
         head = [row for row in self._db.execute(_HEAD, here) if row.loose]
         if any(row.held_until for row in head):
             for group in self._db.execute(_RELEASED, here).all():
-                self._bundle(here, 2, _D.owner == group.owner, _D.held_until > 0)
+                self._bundle(here, 2, _D.owner == group.owner, _D.kind == group.kind, _D.held_until > 0)
         if any(row.created_at <= late for row in head):
             for group in self._db.execute(_LATE, here | {"late": late}).all():
-                self._bundle(here, 2, _D.owner == group.owner, _D.created_at <= late)
+                self._bundle(here, 2, _D.owner == group.owner, _D.kind == group.kind, _D.created_at <= late)
         times = sorted({row.due_at for row in head})
-        for group in self._db.execute(_AT_ONCE, here | {"least": least, "times": times}).all() if times else ():
-            moment = (_D.created_at == group.created_at, _D.due_at == group.due_at)
-            self._bundle(here, least, _D.owner == group.owner, _D.held_until == 0, *moment)
+        for moment in self._db.execute(_AT_ONCE, here | {"least": least, "times": times}).all() if times else ():
+            same = (_D.kind == moment.kind, _D.created_at == moment.created_at, _D.due_at == moment.due_at)
+            self._bundle(here, least, _D.owner == moment.owner, _D.held_until == 0, *same)
 
     def _bundle(self, here: dict[str, Any], least: int, *same: sa.ColumnElement[bool]) -> None:
-        """All of these that no other transaction is about to name, as few messages as may be."""
-        asked = sa.select(_D.id).where(*_LOOSE, *same).order_by(_D.due_at, _D.id)
+        """The first of these that no other transaction is about to name, as one message. The others come when the
+        next claim is made: to name 100,000 at once would hold up whoever else writes."""
+        asked = sa.select(_D.id).where(*_LOOSE, *same).order_by(_D.due_at, _D.id).limit(BUNDLE_MOST)
         mine = [row.id for row in self._db.execute(asked.with_for_update(skip_locked=True), here)]
-        for first in range(0, len(mine), BUNDLE_MOST):
-            part = mine[first : first + BUNDLE_MOST]
-            if len(part) >= least:
-                # By all that is in it: what leaves it may come again with others, under the same first and number.
-                digest = hashlib.blake2b("\n".join(part).encode(), digest_size=8).hexdigest()
-                self._update(part, {"bundle": f"{part[0]}+{len(part)}.{digest}"})
+        if len(mine) >= least:
+            # By all that is in it: what leaves it may come again with others, under the same first and number.
+            digest = hashlib.blake2b("\n".join(mine).encode(), digest_size=8).hexdigest()
+            self._update(mine, {"bundle": f"{mine[0]}+{len(mine)}.{digest}"})
 
     def overdue(self, channel: str, *, since: int, now: int, after: tuple[int, str], limit: int) -> list[Delivery]:
         values = {"channel": channel, "since": since, "now": now, "at": after[0], "id": after[1], "most": limit}
@@ -189,13 +197,16 @@ class Outbox(Concern):
             claimed.append((Delivery(**values | new | unknown.get(row.id, {})), alert_of(row[_COLUMNS:-1])))
         return claimed
 
-    def _cancel(self, ids: list[str], now: int) -> None:
-        self._update(ids, {"state": "cancelled", "finished_at": now, "leased_until": 0})
+    def _cancel(self, why: Mapping[str, str], now: int) -> None:
+        """`why`: in words, by id."""
+        for words in sorted(set(why.values())):
+            new = {"state": "cancelled", "finished_at": now, "leased_until": 0, "receipt": words}
+            self._update([id_ for id_, its in why.items() if its == words], new)
 
     def _update(self, ids: list[str], new: dict[str, Any]) -> None:
         if ids:
-            update = sa.update(deliveries).where(_D.id == sa.bindparam("this")).values(new)
-            self._db.execute(update, [{"this": each} for each in ids])
+            values = {f"new_{name}": value for name, value in new.items()}
+            self._db.execute(_update_of(tuple(new)), [values | {"this": each} for each in ids])
 
 
 def _delivery(row: sa.Row[Any]) -> Delivery:
@@ -210,6 +221,15 @@ def _storable(value: Any) -> Any:
 
 
 # Made once: SQLAlchemy takes longer to build such a statement than SQLite to answer it.
+@lru_cache
+def _update_of(columns: tuple[str, ...]) -> sa.Update:
+    """Of the delivery `this`, to `new_…`."""
+    new: dict[str, Any] = {name: sa.bindparam(f"new_{name}") for name in columns}
+    return sa.update(deliveries).where(_D.id == sa.bindparam("this")).values(new)
+
+
+_NEW = tuple(column.name for column in deliveries.columns if column.name != "id")
+_SETTLE = _update_of(_NEW).where(LEASED, _D.holder == sa.bindparam("by"))
 _WAITING = (
     sa.select(_D.due_at)
     .where(UNFINISHED, _D.channel == sa.bindparam("channel"), _D.state != "leased")
@@ -225,28 +245,44 @@ _LOOSE = (
     _D.attempts == 0,
     _D.last_error == "",
     _D.bundle == "",
-    _D.kind == "alert",
+    _D.kind.in_(["alert", "reminder"]),
     sa.not_(_D.urgent),
 )
 # What the next claims take. Only of these it is asked whether they have others to go with: a long queue of single
 # ones would otherwise be counted through for each claim.
 _HEAD = (
     sa.select(_D.due_at, _D.created_at, _D.held_until, sa.and_(*_LOOSE).label("loose"))
-    .where(UNFINISHED, _D.channel == sa.bindparam("channel"), _D.due_at <= sa.bindparam("now"))
+    .where(
+        UNFINISHED,
+        _D.channel == sa.bindparam("channel"),
+        _D.due_at <= sa.bindparam("now"),
+        _D.state != "leased",
+    )
     .order_by(_D.due_at, _D.id)
     .limit(BUNDLE_MOST)
 )
-_RELEASED = sa.select(_D.owner).where(*_LOOSE, _D.held_until > 0).group_by(_D.owner).having(sa.func.count() > 1)
+# Bounded too: all of a storm would be counted once for each message of it.
+_NEAR = (
+    sa.select(_D.owner, _D.kind, _D.created_at, _D.due_at, _D.held_until)
+    .where(*_LOOSE)
+    .order_by(_D.due_at, _D.id)
+    .limit(10 * BUNDLE_MOST)
+    .subquery()
+)
+_N = _NEAR.c
+_RELEASED = (
+    sa.select(_N.owner, _N.kind).where(_N.held_until > 0).group_by(_N.owner, _N.kind).having(sa.func.count() > 1)
+)
 _AT_ONCE = (
-    sa.select(_D.owner, _D.created_at, _D.due_at)
-    .where(*_LOOSE, _D.held_until == 0, _D.due_at.in_(sa.bindparam("times", expanding=True)))
-    .group_by(_D.owner, _D.created_at, _D.due_at)
+    sa.select(_N.owner, _N.kind, _N.created_at, _N.due_at)
+    .where(_N.held_until == 0, _N.due_at.in_(sa.bindparam("times", expanding=True)))
+    .group_by(_N.owner, _N.kind, _N.created_at, _N.due_at)
     .having(sa.func.count() >= sa.bindparam("least"))
 )
 _LATE = (
-    sa.select(_D.owner)
-    .where(*_LOOSE, _D.created_at <= sa.bindparam("late"))
-    .group_by(_D.owner)
+    sa.select(_N.owner, _N.kind)
+    .where(_N.created_at <= sa.bindparam("late"))
+    .group_by(_N.owner, _N.kind)
     .having(sa.func.count() > 1)
 )
 _OVERDUE = (
@@ -273,7 +309,7 @@ _QUIET = (
 )
 _DUE = (
     sa.select(deliveries, alerts, _STOPPED.label("stopped"))
-    .join(alerts, alerts.c.id == _D.alert)
+    .outerjoin(alerts, alerts.c.id == _D.alert)
     .outerjoin(rules, rules.c.id == _D.rule)
     .where(
         UNFINISHED,
@@ -290,7 +326,7 @@ _DUE = (
 _OF_BUNDLES = (UNFINISHED, BUNDLED, _D.bundle.in_(sa.bindparam("bundles", expanding=True)))
 _SIBLINGS = (
     sa.select(deliveries, alerts, _STOPPED.label("stopped"))
-    .join(alerts, alerts.c.id == _D.alert)
+    .outerjoin(alerts, alerts.c.id == _D.alert)
     .outerjoin(rules, rules.c.id == _D.rule)
     .where(*_OF_BUNDLES, (_D.state != "leased") | (_D.leased_until <= sa.bindparam("now")))
     .with_for_update(of=deliveries, skip_locked=True)

@@ -36,10 +36,9 @@ _NO_PARTS = "[]"
 
 
 def alert_row(alert: Alert) -> tuple[Any, ...]:
-    row = list(msgspec.structs.astuple(alert))
-    row[_CHANNELS] = _to_text(alert.channels)
-    row[_PARTS] = msgspec.json.encode(alert.parts).decode() if alert.parts else _NO_PARTS
-    return tuple(row)
+    row = msgspec.structs.astuple(alert)
+    parts = msgspec.json.encode(alert.parts).decode() if alert.parts else _NO_PARTS
+    return *row[:_CHANNELS], _to_text(alert.channels), *row[_CHANNELS + 1 : _PARTS], parts, *row[_PARTS + 1 :]
 
 
 def alert_of(row: Iterable[Any]) -> Alert:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -69,10 +70,26 @@ alerts = _table(
     _col("urgent", sa.Boolean, default="false"),
 )
 
+# Those of the first account, of which there may be millions, do not pay for the others' being found at once.
+OTHERS_ALERTS = alerts.c.owner != sa.literal_column("'local'")
+
+sa.Index(
+    "alerts_others",
+    alerts.c.owner,
+    alerts.c.id,
+    sqlite_where=OTHERS_ALERTS,
+    postgresql_where=OTHERS_ALERTS,
+)
+
 # Few alerts are signals, and scoring looks for them among all.
 ADVISED = alerts.c.advice != sa.literal_column("'info'")
 
 sa.Index("alerts_advised", alerts.c.id, sqlite_where=ADVISED, postgresql_where=ADVISED)
+
+# Notices of pairs that are not seen, or are again: few, and asked for by themselves.
+SIGHTED = alerts.c.kind.in_([sa.literal_column(f"'{kind}'") for kind in ("blind", "back")])
+
+sa.Index("alerts_sighted", alerts.c.id, sqlite_where=SIGHTED, postgresql_where=SIGHTED)
 
 deliveries = _table(
     "deliveries",
@@ -121,10 +138,25 @@ sa.Index(
     postgresql_where=LEASED,
 )
 
+OTHERS_DELIVERIES = deliveries.c.owner != sa.literal_column("'local'")
+
+sa.Index(
+    "deliveries_others",
+    deliveries.c.owner,
+    deliveries.c.id,
+    sqlite_where=OTHERS_DELIVERIES,
+    postgresql_where=OTHERS_DELIVERIES,
+)
+
 # Few deliveries go out together with others.
 BUNDLED = deliveries.c.bundle != sa.literal_column("''")
 
 sa.Index("deliveries_bundle", deliveries.c.bundle, sqlite_where=BUNDLED, postgresql_where=BUNDLED)
+
+# Nor are many given up.
+GIVEN_UP = deliveries.c.state == sa.literal_column("'given_up'")
+
+sa.Index("deliveries_given_up", deliveries.c.finished_at, sqlite_where=GIVEN_UP, postgresql_where=GIVEN_UP)
 
 lifecycle = _table(
     "lifecycle", _key("rule"), _col("version", sa.Integer), _key("pair"), _col("state"), _col("since", Ms)
@@ -224,6 +256,57 @@ chat_marks = _table("chat_marks", _key("line"), _col("upto", Ms), _col("at", Ms)
 # Alerts that their owner has seen. Few are: no column of `alerts`.
 acks = _table("acks", _key("alert"), _col("owner"), _col("at", Ms))
 
+# Up to when each owner was told in summaries of what happened, by which plan.
+summaries = _table("summaries", _key("owner"), _col("plan"), _col("upto", Ms))
+
+# Accounts. Secrets are hashed: long random ones by SHA-256, passwords by argon2id.
+users = _table(
+    "users",
+    _key("id"),
+    _col("name"),
+    _col("role"),
+    _col("owner"),
+    _col("password"),
+    _col("disabled", sa.Boolean),
+    _col("created_at", Ms),
+    sa.Index("users_name", "name", unique=True),
+    sa.Index("users_owner", "owner", unique=True),
+)
+
+sessions = _table(
+    "sessions",
+    _key("digest"),
+    _col("user"),
+    _col("created_at", Ms),
+    _col("seen_at", Ms),
+    _col("expires_at", Ms),
+    sa.Index("sessions_user", "user"),
+)
+
+tokens = _table(
+    "tokens",
+    _key("digest"),
+    _col("user"),
+    _col("name"),
+    _col("role"),
+    _col("created_at", Ms),
+    _col("expires_at", Ms),
+    _col("used_at", Ms),
+    sa.Index("tokens_user", "user"),
+)
+
+links = _table(
+    "links",
+    _key("digest"),
+    _col("kind"),
+    _col("role"),
+    _col("user"),
+    _col("created_at", Ms),
+    _col("expires_at", Ms),
+)
+
+login_failures = _table("login_failures", _key("key"), _col("count", sa.Integer), _col("last_at", Ms))
+
 watchlists = _table("watchlists", _key("owner"), _key("name"), _col("pairs"), _col("origin"))
 
 rule_changes = _table(
@@ -287,6 +370,6 @@ def _bulk_insert(table: sa.Table, conflict: Conflict, dialect: sa.Dialect) -> st
 
 def insert_rows(db: sa.Connection, table: sa.Table, rows: Iterable[tuple[Any, ...]], conflict: Conflict) -> None:
     """Many rows as tuples in column order: parameters by name would take three times as long."""
-    listed = sorted(rows, key=lambda row: row[0])  # keys in order: each page of the table is touched once
+    listed = sorted(rows, key=itemgetter(0))  # keys in order: each page of the table is touched once
     if listed:
         db.exec_driver_sql(_bulk_insert(table, conflict, db.dialect), listed)

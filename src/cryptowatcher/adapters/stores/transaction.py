@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from cryptowatcher.adapters.runner import Runner
+from cryptowatcher.adapters.stores.accounts import Accounts
 from cryptowatcher.adapters.stores.chats import Chats
 from cryptowatcher.adapters.stores.outbox import Outbox
 from cryptowatcher.adapters.stores.reads import Reads
 from cryptowatcher.adapters.stores.scores import Scores
 from cryptowatcher.adapters.stores.sources import Sources
+from cryptowatcher.adapters.stores.summaries import Summaries
 from cryptowatcher.adapters.stores.tidy import Tidy
 from cryptowatcher.adapters.stores.watch import Watch
 from cryptowatcher.adapters.stores.watchlists import Watchlists
@@ -19,7 +21,7 @@ from cryptowatcher.ports import Tx
 T = TypeVar("T")
 
 
-class Transaction(Watch, Outbox, Watchlists, Sources, Tidy, Reads, Scores, Chats):
+class Transaction(Watch, Outbox, Watchlists, Sources, Tidy, Reads, Scores, Chats, Summaries, Accounts):
     """All queries, on the transaction that stands open on the connection."""
 
 

@@ -44,8 +44,7 @@ class Watch(Concern):
         return int(self._db.execute(counted.returning(counters.c.value)).scalar_one())
 
     def cursor(self) -> Cursor | None:
-        mine = sa.select(cursors.c.journal, cursors.c.seq, cursors.c.at).where(cursors.c.role == ROLE)
-        row = self._db.execute(mine).one_or_none()
+        row = self._db.execute(_CURSOR).one_or_none()
         return Cursor(*row) if row else None
 
     def commit_step(self, step: Step, *, epoch: int, before: Cursor | None) -> None:
@@ -64,11 +63,9 @@ class Watch(Concern):
         insert_rows(db, take_ups, tuples(step.take_ups), or_replace)
 
     def rule_changes(self, after: int, limit: int | None = None, *, newest: bool = False) -> list[RuleChange]:
-        asked = sa.select(rule_changes).where(rule_changes.c.number > after).order_by(rule_changes.c.number)
-        if newest:
-            later = rules.alias()
-            asked = asked.outerjoin(later, _is_later(later)).where(later.c.id.is_(None))
-        return [change_of(row) for row in self._db.execute(asked.limit(limit))]
+        asked = _NEWEST if newest else _CHANGES
+        asked = asked if limit is None else asked.limit(limit)
+        return [change_of(row) for row in self._db.execute(asked, {"after": after})]
 
     def take_ups(self) -> list[TakeUp]:
         return self._all(TakeUp, sa.select(take_ups).order_by(take_ups.c.number))
@@ -152,20 +149,19 @@ class Watch(Concern):
         self._db.execute(mine).all()  # an answer that is not read to its end keeps its snapshot
 
     def _check_epoch(self, epoch: int) -> None:
-        # The lock (PostgreSQL) keeps a new holder from taking over before this transaction has ended.
-        current = sa.select(counters.c.value).where(counters.c.name == f"epoch {ROLE}").with_for_update(read=True)
-        if self._db.execute(current).scalar_one_or_none() != epoch:
+        if self._db.execute(_EPOCH).scalar_one_or_none() != epoch:
             raise Fenced(f"epoch {epoch} is over")
 
     def _move_cursor(self, before: Cursor | None, to: Cursor) -> None:
-        values = {"journal": to.journal, "seq": to.seq, "at": to.at}
         if before is None:
-            move = or_keep(insert_into(cursors, self._db.dialect.name).values(role=ROLE, **values), cursors)
+            place = {"role": ROLE, "journal": to.journal, "seq": to.seq, "at": to.at}
+            first = or_keep(insert_into(cursors, self._db.dialect.name).values(place), cursors)
+            moved = self._db.execute(first.returning(cursors.c.role))
         else:
-            c = cursors.c
-            here = (c.role == ROLE, c.journal == before.journal, c.seq == before.seq, c.at == before.at)
-            move = sa.update(cursors).where(*here).values(values)
-        if self._db.execute(move.returning(cursors.c.role)).one_or_none() is None:
+            values = {"to_journal": to.journal, "to_seq": to.seq, "to_at": to.at}
+            values |= {"was_journal": before.journal, "was_seq": before.seq, "was_at": before.at}
+            moved = self._db.execute(_MOVE, values)
+        if moved.one_or_none() is None:
             raise Fenced("someone else moved the cursor")
 
     def _leave_lifecycle(self, at_rest: Sequence[tuple[str, str]]) -> None:
@@ -187,3 +183,25 @@ def _places(table: sa.Table, rule: str | None, after: tuple[str, str], limit: in
     if after != ("", ""):
         asked = asked.where(place > sa.tuple_(sa.literal(after[0]), sa.literal(after[1])))
     return asked if rule is None else asked.where(table.c.rule == rule)
+
+
+# Made once: SQLAlchemy takes longer to build such a statement than SQLite to answer it.
+_CURSOR = sa.select(cursors.c.journal, cursors.c.seq, cursors.c.at).where(cursors.c.role == ROLE)
+# The lock (PostgreSQL) keeps a new holder from taking over before this transaction has ended.
+_EPOCH = sa.select(counters.c.value).where(counters.c.name == f"epoch {ROLE}").with_for_update(read=True)
+_MOVE = (
+    sa.update(cursors)
+    .where(
+        cursors.c.role == ROLE,
+        cursors.c.journal == sa.bindparam("was_journal"),
+        cursors.c.seq == sa.bindparam("was_seq"),
+        cursors.c.at == sa.bindparam("was_at"),
+    )
+    .values({name: sa.bindparam(f"to_{name}") for name in ("journal", "seq", "at")})
+    .returning(cursors.c.role)
+)
+_CHANGES = (
+    sa.select(rule_changes).where(rule_changes.c.number > sa.bindparam("after")).order_by(rule_changes.c.number)
+)
+_LATER = rules.alias()
+_NEWEST = _CHANGES.outerjoin(_LATER, _is_later(_LATER)).where(_LATER.c.id.is_(None))

@@ -20,6 +20,7 @@ BEFORE_ALL = -(1 << 61)
 _FIRST_SLOTS = 32
 _LEFT_BEHIND = 1.25  # slots laid out for each slot in use, at most
 _HEADROOM = 1.5  # what is not yet laid out is never touched, and so takes no memory
+_AT_ONCE = 1 << 15  # cells that are copied at once: where they are lies near the processor
 
 
 class Cells(msgspec.Struct, frozen=True, eq=False):
@@ -121,10 +122,15 @@ class Rings:
     def backwards(self, cols: Ints, most: Ints) -> Ints:
         """Where the newest entries of each pair lie, newest first, one row for each step back; after so many steps
         (`most`) a pair stays where it is."""
-        stride, longest = self.stride[cols], int(most.max())
+        longest = int(most.max())
         back = np.arange(longest + 1)[:, None]
         if int(most.min()) < longest:
             back = np.minimum(back, most)
+        return self._back(cols, back)
+
+    def _back(self, cols: Ints, back: Ints) -> Ints:
+        """Where the entries so many steps before the newest lie."""
+        stride = self.stride[cols]
         place: Ints = self.at[cols] - back * stride
         wrapped = place < self.base[cols]
         if wrapped.any():
@@ -140,10 +146,12 @@ class Rings:
 
     def lengthen(self, cols: Ints) -> None:
         """Twice as long rings for these pairs."""
-        for slots in np.unique(self.slots[cols]).tolist():
-            self._move(cols[self.slots[cols] == slots], min(2 * slots, self._most), self.cells)
-        if self._used > _LEFT_BEHIND * int(self.slots.sum()):
-            self._clear_up()
+        wanted = self.slots.copy()
+        wanted[cols] = np.minimum(2 * wanted[cols], self._most)
+        if self._used + int(wanted[cols].sum()) > _LEFT_BEHIND * int(wanted.sum()):
+            self._lay_out_anew(wanted)
+        else:
+            self._move_all(cols, wanted, self.cells)
 
     def forget(self, cols: Ints) -> None:
         """Empty the rings of these pairs."""
@@ -190,20 +198,26 @@ class Rings:
             self.cells = cells
         return first
 
-    def _move(self, cols: Ints, slots: int, source: Cells) -> None:
-        """Copy rings that are equally long to where there is room for so many slots each."""
-        there = int(self.slots[cols[0]])
-        back = np.arange(there)[:, None]
-        old = self.backwards(cols, self.slots[cols] - 1)
-        base = self._reserve(slots * len(cols)) + np.arange(len(cols))
-        new = base + (there - 1 - back) * len(cols)
-        for of, to in zip(source.columns(), self.cells.columns(), strict=True):
-            to[new] = of[old]
-        self.base[cols], self.stride[cols], self.slots[cols] = base, len(cols), slots
-        self.at[cols] = new[0]
+    def _lay_out_anew(self, wanted: Ints) -> None:
+        """All rings, of so many slots each, without what was left behind. Most pairs need longer rings at the same
+        time: then all are copied, but once."""
+        source, self.cells, self._used = self.cells, Cells.empty(int(_HEADROOM * int(wanted.sum()))), 0
+        self._move_all(np.arange(len(wanted)), wanted, source)
 
-    def _clear_up(self) -> None:
-        """Lay all rings out anew, without what was left behind."""
-        source, self.cells, self._used = self.cells, Cells.empty(int(self.slots.sum())), 0
-        for slots in np.unique(self.slots).tolist():
-            self._move(np.flatnonzero(self.slots == slots), slots, source)
+    def _move_all(self, cols: Ints, wanted: Ints, source: Cells) -> None:
+        """Copy the rings of these pairs to where there is room for so many slots each (`wanted`: of all pairs)."""
+        lengths, which = np.unique(np.stack([self.slots[cols], wanted[cols]]), axis=1, return_inverse=True)
+        for number, (there, slots) in enumerate(lengths.T.tolist()):
+            self._move(cols[which.reshape(-1) == number], there, slots, source)
+
+    def _move(self, cols: Ints, there: int, slots: int, source: Cells) -> None:
+        """Copy rings of as many slots as are there: what the oldest hold of all pairs, then the next, …"""
+        width, first = len(cols), self._reserve(slots * len(cols))
+        rows = max(1, _AT_ONCE // width)
+        for begin in range(0, there, rows):
+            end = min(begin + rows, there)
+            old = self._back(cols, np.arange(there - 1 - begin, there - 1 - end, -1)[:, None]).reshape(-1)
+            for of, to in zip(source.columns(), self.cells.columns(), strict=True):
+                to[first + begin * width : first + end * width] = of.take(old)
+        self.base[cols], self.stride[cols], self.slots[cols] = first + np.arange(width), width, slots
+        self.at[cols] = self.base[cols] + (there - 1) * width

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from cryptowatcher.domain.features import catalogue
 from cryptowatcher.domain.hours import parse_expires, parse_hours
-from cryptowatcher.domain.intervals import parse_duration
+from cryptowatcher.domain.intervals import MS, parse_duration, show_duration
 from cryptowatcher.domain.pairs import ALL, check_pair
 from cryptowatcher.domain.rules.language import Language, language
-from cryptowatcher.domain.rules.model import RuleSpec
+from cryptowatcher.domain.rules.model import MOST_REMINDERS, RuleSpec
 from cryptowatcher.domain.rules.tree import Condition, calls, comparisons, show
 from cryptowatcher.domain.rules.watchlists import parse_list
 from cryptowatcher.errors import ConfigError
 
 MOST_OF_TOP = 1_000
+SHORTEST_REMIND = MS["m"]
+LONGEST_REMIND = 7 * MS["d"]
+"""Milliseconds. An alert whose reminders are not over is kept however old it is."""
 
 _PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*%")
 _TOP = re.compile(r"top\(\s*([0-9]{1,6})\s*\)")
@@ -32,6 +37,7 @@ def check_spec(spec: RuleSpec, reader: Language | None = None) -> Condition:
     parse_percent(spec.rearm, where="rearm")
     parse_expires(spec.expires)
     parse_hours(spec.active)
+    _check_reminders(spec)
     _check_hold(condition, parse_duration(spec.for_, where="for"), reader)
     if spec.fire_if_already_true:
         _check_already(condition, reader)
@@ -60,6 +66,30 @@ def parse_top(text: str, *, where: str = "pairs") -> int | None:
 def is_pair(text: str, *, where: str = "pairs") -> bool:
     """Whether what stands among a rule's pairs is one, if badly written: not `all`, `top(n)`, `list(name)`."""
     return text != ALL and parse_top(text, where=where) is None and parse_list(text, where=where) is None
+
+
+def check_channels(spec: RuleSpec, known: Sequence[str]) -> None:
+    """That there are the channels which it names. ConfigError with `where` = the place."""
+    for field, names in (("channels", spec.channels), ("escalate", spec.escalate)):
+        for number, name in enumerate(names):
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                there = f"there are: {', '.join(known)}" if known else "there are no [[channels]] yet"
+                hint = f"did you mean {close[0]!r}?" if close else there
+                raise ConfigError(f"there is no channel {name!r}", where=f"{field}[{number}]", hint=hint)
+
+
+def _check_reminders(spec: RuleSpec) -> None:
+    if spec.remind:
+        after = parse_duration(spec.remind, where="remind")
+        if not SHORTEST_REMIND <= after <= LONGEST_REMIND:
+            least, most = show_duration(SHORTEST_REMIND), show_duration(LONGEST_REMIND)
+            raise ConfigError(f"{spec.remind} is not from {least} to {most}", where="remind", hint='"10m"')
+    elif spec.escalate:
+        hint = 'say how long to wait for that: remind = "10m"'
+        raise ConfigError("there are no reminders that could go to others", where="escalate", hint=hint)
+    if len(spec.escalate) > MOST_REMINDERS:
+        raise ConfigError(f"there are {MOST_REMINDERS} reminders at most", where="escalate")
 
 
 def _check_name(name: str) -> None:

@@ -54,7 +54,9 @@ def _alike(book: Book, pairs: frozenset[str], *, everywhere: bool) -> Iterator[t
             if on not in known:
                 where = book.where_on(on)
                 known[on] = everywhere if where.everywhere else not pairs.isdisjoint(where.pairs)
-        theirs = np.isin(ons, [on for on, concerns in known.items() if concerns]) & (book.number[slots] >= 0)
+        theirs = np.isin(ons, [on for on, concerns in known.items() if concerns]) & (
+            book.judged.number[slots] >= 0
+        )
         rows, slots = rows[theirs], slots[theirs]
         same = np.stack([segment.owner[rows], segment.on[rows], book.kinds(slots, segment, rows)], axis=1)
         _, first = np.unique(same, axis=0, return_index=True)

@@ -14,19 +14,24 @@ import numpy as np
 from cryptowatcher.domain.features.change import SINCE_ALERT
 from cryptowatcher.domain.features.memory import Memory
 from cryptowatcher.domain.pairs import Universe
+from cryptowatcher.domain.rules.alike import Alike
 from cryptowatcher.domain.rules.anchors import Anchors, anchored
-from cryptowatcher.domain.rules.book import Alike, Book, BookState, columns_of
+from cryptowatcher.domain.rules.book import Book, BookState
 from cryptowatcher.domain.rules.check import is_pair
 from cryptowatcher.domain.rules.compiled import CompiledRule, Shape
 from cryptowatcher.domain.rules.groups import Group
 from cryptowatcher.domain.rules.lifecycle import UNARMED, Standing
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, Rule, RuleChange
+from cryptowatcher.domain.rules.singles import columns_of
 from cryptowatcher.domain.rules.standings import SEVERAL
 from cryptowatcher.domain.rules.tops import Top
 from cryptowatcher.domain.rules.tree import Expression
 from cryptowatcher.domain.rules.watched import Known, Watched
 from cryptowatcher.domain.ticks import Floats, Ints
 from cryptowatcher.errors import ConfigError
+
+_MANY = 8
+"""From so many on they are sooner dealt with as columns."""
 
 
 class RuleState(msgspec.Struct, frozen=True):
@@ -195,7 +200,7 @@ class Enrolment:
             top.slots.discard(slot)
             if not top.slots:
                 del self._tops[top.n]
-        if self._book.leave(group):
+        if self._book.judged.leave(group):
             del self._groups[group.shape]
         for watched in set(group.watched):
             watched.remove(slot, everywhere=everywhere)
@@ -221,6 +226,10 @@ class Enrolment:
         self._add_many(new)
 
     def _add_many(self, rules: dict[str, tuple[int, Rule]]) -> None:
+        if len(rules) < _MANY:
+            for start, rule in rules.values():
+                self._add(RuleState(rule, start, {}))
+            return
         slots, wrong = self._book.add_many(rules.values(), self._universe, self.widen)
         for start, rule, why in wrong:
             self._leave_out(RuleState(rule, start, {}), why)

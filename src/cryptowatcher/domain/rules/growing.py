@@ -40,6 +40,6 @@ class Growing:
 
     def _reserve(self, rows: int) -> None:
         if rows > len(self._column):
-            wider = np.zeros(max(rows, 2 * len(self._column)), self._column.dtype)
+            wider = np.zeros(2 * rows, self._column.dtype)
             wider[: self._rows] = self._column[: self._rows]
             self._column = wider

@@ -18,9 +18,11 @@ from cryptowatcher.domain.features.memory import Memory
 from cryptowatcher.domain.pairs import CANARY
 from cryptowatcher.domain.rules.anchors import Anchors, anchored
 from cryptowatcher.domain.rules.book import Book
+from cryptowatcher.domain.rules.compiled import CompiledRule
 from cryptowatcher.domain.rules.firing import NEVER_KNOWN, LastKnown, Moment, build_alert
 from cryptowatcher.domain.rules.groups import Group
 from cryptowatcher.domain.rules.lifecycle import Seen, Standing, advance, counted_anew, record_firing
+from cryptowatcher.domain.rules.model import Firing, LifecycleState
 from cryptowatcher.domain.rules.numbers import Values
 from cryptowatcher.domain.rules.since import PRICE
 from cryptowatcher.domain.rules.tops import Top
@@ -111,7 +113,7 @@ class Judging:
                 slots += [crossed.slots for crossed in crossings]
             for again in watched.known_again(scene.cols, values, at) if everything else ():
                 # A single comparison that is where it was when last known has not changed, if it was armed.
-                open_ = self._book.composite(again.slots) | self._book.awake(again.slots)
+                open_ = self._book.judged.composite(again.slots) | self._book.awake(again.slots)
                 rows.append(again.rows[open_])
                 slots.append(again.slots[open_])
         row_of = _Rows(scene.cols)
@@ -145,11 +147,11 @@ class Judging:
         return _Touched(rows[wanted], slots[wanted], pending[wanted])
 
     def _by_group(self, touched: _Touched) -> Iterator[tuple[Group, _Touched]]:
-        number = self._book.number[touched.slots]
+        number = self._book.judged.number[touched.slots]
         order = np.argsort(number, kind="stable")
         for mine in np.split(order, np.flatnonzero(np.diff(number[order])) + 1) if len(order) else ():
             yield (
-                self._book.numbered(int(number[mine[0]])),
+                self._book.judged.numbered(int(number[mine[0]])),
                 _Touched(touched.rows[mine], touched.slots[mine], touched.pending[mine]),
             )
 
@@ -158,7 +160,7 @@ class Judging:
         rows, slots = touched.rows, touched.slots
         cols = scene.cols[rows]
         values = [numbers.of(watched.number)[rows] for watched in group.watched]
-        fire, rearm = self._book.constants(slots, len(group.watched))
+        fire, rearm = self._book.judged.constants(slots, len(group.watched))
         self._anchors.put_in(slots, cols, fire, rearm)
         before = [
             self._before(watched, cols, slots) if look.pulse else None
@@ -166,9 +168,11 @@ class Judging:
         ]
         truth = judge(group.shape, values, before, fire, rearm)
         known = truth.holds | truth.fails | touched.pending
-        quiet = self._book.arms_quietly(slots, cols)
-        self._arm(slots, cols, truth, quiet)
-        there = np.flatnonzero((truth.fired | (known & self._book.awake(slots))) & ~quiet)
+        at_once = truth.fired & self._book.fires_at_once(slots, cols)
+        left = ~(at_once | self._move_together(slots, cols, truth))
+        mine = slots[at_once], cols[at_once], [each[at_once] for each in values]
+        yield from self._fire_at_once(scene, group, *mine)
+        there = np.flatnonzero((truth.fired | (known & self._book.awake(slots))) & left)
         rows, slots, cols = rows[there], slots[there], cols[there]
         memory = self._memory
         when = memory.history.time[cols], memory.clock[cols], scene.gained[rows]
@@ -179,12 +183,42 @@ class Judging:
             if alert is not None:
                 yield alert
 
-    def _arm(self, slots: Ints, cols: Ints, truth: Truth, quiet: NDArray[np.bool_]) -> None:
-        """What lifecycle.advance() says of rules that are unarmed, where it can be only that: all at once, for
-        many come at once."""
-        for known, rest in ((truth.holds & ~truth.fails, False), (truth.fails, True)):
-            there = np.flatnonzero(quiet & known)
-            self._book.armed(slots[there], self._memory.history.time[cols[there]], rest=rest)
+    def _move_together(self, slots: Ints, cols: Ints, truth: Truth) -> NDArray[np.bool_]:
+        """What lifecycle.advance() says of rules that are unarmed or inside, where it can be only that: all at
+        once, for many come at once. Which of the rules these are."""
+        quiet, inside = self._book.arms_quietly(slots, cols), self._book.only_rearms(slots, cols)
+        moves: tuple[tuple[NDArray[np.bool_], LifecycleState | None], ...] = (
+            (quiet & truth.holds & ~truth.fails, "inside"),
+            (quiet & truth.fails, None),
+            (inside & truth.back, None),
+        )
+        for which, state in moves:
+            there = np.flatnonzero(which)
+            if len(there):
+                self._book.stand_many(slots[there], state, self._memory.history.time[cols[there]])
+        return quiet | inside
+
+    def _fire_at_once(
+        self, scene: Scene, group: Group, slots: Ints, cols: Ints, values: Sequence[Floats]
+    ) -> Iterator[Alert]:
+        """What _observe() does with rules at rest, each on one pair, whose conditions turned true."""
+        if not len(slots):
+            return
+        times = self._memory.history.time[cols]
+        starts, done = self._book.counts_after(slots, cols), np.zeros(len(slots), np.bool_)
+        pairs = {col: (self._moment(scene, col), _Before(group, col)) for col in np.unique(cols).tolist()}
+        for places, rules in self._book.rules(slots):
+            some = (column[places].tolist() for column in (cols, starts))
+            compared = zip(*(column[places].tolist() for column in values), strict=True)
+            for place, rule, col, start, numbers in zip(places.tolist(), rules, *some, compared, strict=True):
+                moment, before = pairs[col]
+                known, held_back = self._record(rule, col, moment)
+                done[place] = rule.rule.spec.repeat == "once" and not held_back
+                if not held_back:
+                    last, pair = before.after(start), self._memory.universe.names[col]
+                    yield build_alert(rule, pair, numbers, last, moment, "edge", last_firing=known)
+        self._book.stand_many(slots[done], "done", times[done])
+        self._book.stand_many(slots[~done], "inside", times[~done])
 
     def _before(self, watched: Watched, cols: Ints, slots: Ints) -> Floats:
         """What was last known of the number, as these rules know it: what was before a rule does not count."""
@@ -214,25 +248,28 @@ class Judging:
         met: AlertKind,
     ) -> Alert | None:
         """The condition counts as met: the alert, unless it is held back."""
-        rule = self._book.rule(slot)
-        pair, place = self._memory.universe.names[col], (rule.rule.id, col)
-        known, moment = self._book.firing(place), self._moment(scene, col)
-        firing, held_back = record_firing(rule, known, pair=pair, time=seen.time, price=moment.price)
-        self._book.fired(place, firing)
+        rule, moment = self._book.rule(slot), self._moment(scene, col)
+        known, held_back = self._record(rule, col, moment)
         after = Standing("inside", seen.time) if held_back else after
         if rule.reanchors:
-            from_now_on = anchored(rule, firing)
+            from_now_on = anchored(rule, self._book.firing((rule.rule.id, col)))
             self._anchors.put(slot, col, from_now_on)
             after = counted_anew(from_now_on, after, values)
         self._book.stand(slot, col, after)
         if held_back:
             return None
-        start = self._book.counts_after_one(slot, col)
-        before = [
-            _last_known(watched, start, col)
-            for watched in self._book.numbered(int(self._book.number[slot])).watched
-        ]
+        group = self._book.judged.numbered(int(self._book.judged.number[slot]))
+        before = _Before(group, col).after(self._book.counts_after_one(slot, col))
+        pair = self._memory.universe.names[col]
         return build_alert(anchored(rule, known), pair, values, before, moment, met, last_firing=known)
+
+    def _record(self, rule: CompiledRule, col: int, moment: Moment) -> tuple[Firing | None, bool]:
+        """A rule fires for a pair: when it had fired before, and whether this is held back."""
+        pair, place = self._memory.universe.names[col], (rule.rule.id, col)
+        known = self._book.firing(place)
+        firing, held_back = record_firing(rule, known, pair=pair, time=moment.time, price=moment.price)
+        self._book.fired(place, firing)
+        return known, held_back
 
     def _moment(self, scene: Scene, col: int) -> Moment:
         memory = self._memory
@@ -249,12 +286,19 @@ class Judging:
 _NONE = np.zeros(0, np.int64)
 
 
-def _last_known(watched: Watched, start: int, col: int) -> LastKnown:
-    """What was known before position `start` does not count."""
-    known = watched.known
-    if known.seq[col] <= start:
-        return NEVER_KNOWN
-    return LastKnown(float(known.value[col]), int(known.at[col]), int(known.valid_for[col]))
+class _Before:
+    """What was last known for a pair of the numbers that rules of a shape look at."""
+
+    def __init__(self, group: Group, col: int) -> None:
+        known = [watched.known for watched in group.watched]
+        self._lasts = [
+            (int(each.seq[col]), LastKnown(float(each.value[col]), int(each.at[col]), int(each.valid_for[col])))
+            for each in known
+        ]
+
+    def after(self, start: int) -> list[LastKnown]:
+        """What was known before position `start` does not count."""
+        return [last if seq > start else NEVER_KNOWN for seq, last in self._lasts]
 
 
 class _Rows:

@@ -34,6 +34,10 @@ _LARGEST = 1e300
 """A number has at most 25 digits before the point: with moves below this no constant is infinite."""
 
 
+Sides = tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]
+"""Of a rule, for each comparison: the constant, where it fires, and where it re-arms."""
+
+
 class Form(msgspec.Struct, frozen=True):
     """How one comparison's constants come from a rule's numbers. `number`: which of them, -1 for none: always
     those of `atom`. `text`: the comparison without the number."""
@@ -51,7 +55,7 @@ class Kind(msgspec.Struct, frozen=True):
     percent: for each number, whether it is one of percent; its value is that of `Number`
     rule:    one of its rules, for all that does not depend on name, owner, pairs and numbers
     forms:   for each comparison
-    text:    the condition as alerts show it, in pieces around the numbers
+    pieces:  of the condition around the numbers, and `text` as alerts show it
     band:    see RuleSpec.rearm
     """
 
@@ -60,6 +64,7 @@ class Kind(msgspec.Struct, frozen=True):
     percent: tuple[bool, ...]
     rule: CompiledRule
     forms: tuple[Form, ...]
+    pieces: tuple[str, ...]
     text: tuple[str, ...]
     band: float
 
@@ -92,11 +97,10 @@ class Kind(msgspec.Struct, frozen=True):
         return [(np.broadcast_to(fire, rules), np.broadcast_to(rearm, rules)) for _, fire, rearm in sides]
 
     def made(
-        self, rule: Rule, values: Sequence[float], *, everywhere: bool, top: int, pairs: tuple[str, ...]
+        self, rule: Rule, shown: Sequence[str], sides: Sides, *, everywhere: bool, top: int, pairs: tuple[str, ...]
     ) -> CompiledRule:
-        """What compile_rule(rule) gives."""
-        shown = [self.shown(number, value) + "%" * self.percent[number] for number, value in enumerate(values)]
-        constants, fire, rearm = zip(*self.constants(values, math.nextafter), strict=True)
+        """What compile_rule(rule) gives. `shown`: its numbers as people are shown them."""
+        constants, fire, rearm = sides
         common = self.rule
         return CompiledRule(
             rule=rule,
@@ -105,7 +109,7 @@ class Kind(msgspec.Struct, frozen=True):
             fire=fire,
             rearm=rearm,
             constants=constants,
-            parts=tuple(form.text if form.number < 0 else form.text + shown[form.number] for form in self.forms),
+            parts=tuple([form.text if form.number < 0 else form.text + shown[form.number] for form in self.forms]),
             since=common.since,
             hold=common.hold,
             cooldown=common.cooldown,
@@ -114,6 +118,18 @@ class Kind(msgspec.Struct, frozen=True):
             top=top,
             expires=common.expires,
         )
+
+    def sides(self, values: Sequence[float]) -> Sides:
+        """Of one rule, by its numbers."""
+        constants, fire, rearm = zip(*self.constants(values, math.nextafter), strict=True)
+        return constants, fire, rearm
+
+    def sides_of_many(self, values: Sequence[Sequence[float]]) -> Iterator[Sides]:
+        """Of each of many rules, by the numbers of each."""
+        columns = [np.asarray(column) for column in zip(*values, strict=True)]
+        forms = list(self.constants(columns, np.nextafter))
+        each = [[np.broadcast_to(form[side], len(values)).tolist() for form in forms] for side in range(3)]
+        return zip(*(zip(*side, strict=True) for side in each), strict=True)
 
 
 def show_plainly(value: float, percent: bool) -> str:
@@ -126,9 +142,9 @@ def show_plainly(value: float, percent: bool) -> str:
 
 def filled(pieces: Sequence[str], texts: Sequence[str]) -> str:
     """A text with these numbers between its pieces."""
-    if not texts:
-        return pieces[0]
-    return "".join([*(piece for both in zip(pieces, texts, strict=False) for piece in both), pieces[-1]])
+    both = [""] * (2 * len(texts) + 1)
+    both[::2], both[1::2] = pieces, texts
+    return "".join(both)
 
 
 def cut(spec: RuleSpec) -> tuple[RuleSpec, tuple[str, ...]]:
@@ -168,7 +184,7 @@ def kind_of(spec: RuleSpec, origin: RuleOrigin) -> Kind | None:
         Form(atom, number, atom.text if number < 0 else atom.text.removesuffix(one))
         for atom, number, one in zip(atoms, numbers, ones or [""] * len(atoms), strict=True)
     )
-    return Kind(spec, origin, percent, rule, forms, _pieces(rule.text, said, numbers), band)
+    return Kind(spec, origin, percent, rule, forms, tuple(pieces), _pieces(rule.text, said, numbers), band)
 
 
 def _numbers(said: Sequence[Comparison], percent: Sequence[bool]) -> list[int] | None:

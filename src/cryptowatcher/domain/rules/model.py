@@ -12,6 +12,9 @@ from cryptowatcher.domain.alerts import Advice
 LOCAL_OWNER = "local"
 """The one built-in owner until accounts come."""
 
+MOST_REMINDERS = 10
+"""Of one alert to one channel."""
+
 Repeat = Literal["once", "every"]
 RuleOrigin = Literal["owner", "config", "default"]
 """Who looks after a rule: its owner by page, API or command line, the configuration file, or nobody: one that
@@ -37,6 +40,9 @@ class RuleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     expires: when it ends: 2027-01-31, or 2027-01-31T12:00Z; empty: never
     active:  when it may send, "mon-fri 08:00-22:00 Europe/Berlin": what it has to say outside waits; empty: always
     urgent:  what it has to say comes in quiet hours too, and never together with others
+    remind:  how long after it was told it is told again, until somebody acknowledges it, ten times at most, "10m";
+             empty: never
+    escalate: channels that are told too, the first with the first reminder, the second with the second
     """
 
     name: str
@@ -53,6 +59,8 @@ class RuleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     expires: str = ""
     active: str = ""
     urgent: bool = False
+    remind: str = ""
+    escalate: tuple[str, ...] = ()
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from cryptowatcher.domain.checkpoints import Part
 from cryptowatcher.domain.rules.rows import Pooled, Pools, Row
+from cryptowatcher.domain.rules.runs import AnyInts
 from cryptowatcher.domain.ticks import Floats, Ints
 
 SEGMENT = 65_536
@@ -27,18 +28,18 @@ class Segment(msgspec.Struct, frozen=True, eq=False):
 
     at:      slot within the segment (uint16)
     code:    the id (uint64)
-    version, owner, on, kind: int32, the last three as numbers of pools; start: int64
+    version, start, owner, on, kind: as Row has them, in as few bytes as the largest takes
     ends:    where each row's text ends in `text` (uint32)
     text:    see Row.text, one after the other (uint8)
     """
 
     at: NDArray[np.uint16]
     code: NDArray[np.uint64]
-    version: NDArray[np.int32]
-    start: Ints
-    owner: NDArray[np.int32]
-    on: NDArray[np.int32]
-    kind: NDArray[np.int32]
+    version: AnyInts
+    start: AnyInts
+    owner: AnyInts
+    on: AnyInts
+    kind: AnyInts
     ends: NDArray[np.uint32]
     text: NDArray[np.uint8]
 
@@ -147,7 +148,7 @@ class Roll:
 
     def kinds(self, slots: Ints, segment: Segment, rows: Ints) -> NDArray[np.int32]:
         """Of rules in use, with what was edited since the segment was made."""
-        kinds = segment.kind[rows]
+        kinds = segment.kind[rows].astype(np.int32)
         for place in np.flatnonzero(np.isin(slots, [*self._edited])).tolist() if self._edited else ():
             kinds[place] = self._edited[int(slots[place])].kind
         return kinds
@@ -167,19 +168,53 @@ class Roll:
         full = self._full[segment].value
         return getattr(full, name)[full.row_of(at)]
 
+    def id(self, slot: int) -> str:
+        """Of the rule in a slot that is, or was lately, in use."""
+        return self.pools.id(self.code(slot))
+
+    def ids(self, slots: Ints) -> list[str]:
+        """Of many."""
+        return [self.pools.id(code) for code in self._many("code", slots, np.uint64).tolist()]
+
     def starts(self, slots: Ints) -> Ints:
         """Of many."""
-        found = np.zeros(len(slots), np.int64)
-        segment = slots // SEGMENT
-        for number in np.unique(segment).tolist():
-            mine = np.flatnonzero(segment == number)
+        return self._many("start", slots, np.int64)
+
+    def versions(self, slots: Ints) -> Ints:
+        """Of many that are in use."""
+        return self._many("version", slots, np.int64)
+
+    def rows(self, slots: Ints) -> list[Row]:
+        """Of many that are in use."""
+        found: dict[int, Row] = {}
+        for mine, segment, rows in self._found(slots):
+            ends = segment.ends[rows].tolist()
+            begins = np.where(rows > 0, segment.ends[np.maximum(rows - 1, 0)], 0).tolist()
+            texts = map(bytes, map(segment.text.data.__getitem__, map(slice, begins, ends)))
+            names = ("code", "version", "start", "owner", "on", "kind")
+            columns = [getattr(segment, name)[rows].tolist() for name in names]
+            found.update(zip(mine.tolist(), map(Row, *columns, texts), strict=True))
+        for place in np.flatnonzero(np.isin(slots, [*self._edited])).tolist() if self._edited else ():
+            found[place] = self._edited[int(slots[place])]
+        return [found[place] for place in range(len(slots))]
+
+    def _many(self, name: str, slots: Ints, kind: type[Any]) -> NDArray[Any]:
+        column = np.zeros(len(slots), kind)
+        for mine, segment, rows in self._found(slots):
+            column[mine] = getattr(segment, name)[rows]
+        return column
+
+    def _found(self, slots: Ints) -> Iterator[tuple[Ints, Segment, Ints]]:
+        """Which of these slots are of one segment, the segment, and their rows in it."""
+        number_of = slots // SEGMENT
+        for number in np.unique(number_of).tolist():
+            mine = np.flatnonzero(number_of == number)
+            at = slots[mine] - number * SEGMENT
             if number == len(self._full):
-                found[mine] = self._open.columns.start[slots[mine] - number * SEGMENT]
+                yield mine, self._open.columns, at
                 continue
             full = self._full[number].value
-            at = slots[mine] - number * SEGMENT
-            found[mine] = full.start[at if len(full.at) == SEGMENT else np.searchsorted(full.at, at)]
-        return found
+            yield mine, full, at if len(full.at) == SEGMENT else np.searchsorted(full.at, at)
 
     def stretches(self, slots: range) -> Iterator[tuple[Ints, Segment, Ints]]:
         """The rules of these slots, segment by segment: their slots, the segment, and their rows in it. Rules that
@@ -276,7 +311,7 @@ class _Open:
         """A copy of all rows."""
         columns = {name: getattr(self.columns, name)[: self.rows].copy() for name in Segment.__struct_fields__}
         columns["text"] = self.columns.text[: self._text].copy()
-        return Segment(**columns)
+        return _narrow(columns)
 
     def reopen(self, segment: Segment, slots: int) -> None:
         """As it was when so many slots were given out."""
@@ -298,16 +333,31 @@ def _rewritten(segment: Segment, alive: NDArray[np.bool_], edited: Mapping[int, 
     length = segment.ends - begin
     kept = np.repeat(alive, length)
     columns = {name: getattr(segment, name)[alive] for name in Segment.__struct_fields__[:-2]}
-    return Segment(**columns, ends=np.cumsum(length[alive]).astype(np.uint32), text=segment.text[kept])
+    columns |= {"ends": np.cumsum(length[alive]).astype(np.uint32), "text": segment.text[kept]}
+    return _narrow(columns)
 
 
 def _with(segment: Segment, edited: Mapping[int, Row]) -> Segment:
-    columns = {name: getattr(segment, name).copy() for name in Segment.__struct_fields__[:-2]}
+    columns: dict[str, NDArray[Any]] = {name: getattr(segment, name) for name in ("at", "code")}
+    columns |= {name: getattr(segment, name).astype(np.int64) for name in _NUMBERS}
     texts = [segment.row(row).text for row in range(len(segment.at))]
     for at, changed in edited.items():
         row = int(np.searchsorted(segment.at, at))
         texts[row] = changed.text
-        for name in ("version", "start", "owner", "on", "kind"):
+        for name in _NUMBERS:
             columns[name][row] = getattr(changed, name)
-    ends = np.cumsum([len(text) for text in texts]).astype(np.uint32)
-    return Segment(**columns, ends=ends, text=np.frombuffer(b"".join(texts), np.uint8))
+    columns["ends"] = np.cumsum([len(text) for text in texts]).astype(np.uint32)
+    columns["text"] = np.frombuffer(b"".join(texts), np.uint8)
+    return _narrow(columns)
+
+
+_NUMBERS = ("version", "start", "owner", "on", "kind")
+
+
+def _narrow(columns: dict[str, NDArray[Any]]) -> Segment:
+    """A segment of these columns, by name: nearly all numbers are small."""
+    small = {}
+    for name in _NUMBERS:
+        ends = columns[name].min(initial=0), columns[name].max(initial=0)
+        small[name] = columns[name].astype(np.result_type(*map(np.min_scalar_type, ends)))
+    return Segment(**columns | small)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -13,7 +13,7 @@ from cryptowatcher.domain.checkpoints import Part
 from cryptowatcher.domain.pairs import ALL
 from cryptowatcher.domain.rules.check import parse_top
 from cryptowatcher.domain.rules.compiled import CompiledRule
-from cryptowatcher.domain.rules.kinds import HOLE, Kind, cut, filled, kind_of, show_plainly, whole
+from cryptowatcher.domain.rules.kinds import HOLE, Kind, Sides, cut, filled, kind_of, show_plainly, whole
 from cryptowatcher.domain.rules.model import Rule, RuleOrigin, RuleSpec
 from cryptowatcher.domain.rules.watchlists import parse_list
 from cryptowatcher.errors import ConfigError
@@ -69,6 +69,9 @@ class Row(NamedTuple):
     kind: int
     text: bytes
 
+
+Apart = tuple[tuple[float, ...], list[str], str]
+"""What a row's text says: its numbers, how they are written where that is not plain, and the name."""
 
 V = TypeVar("V", bound=Hashable)
 
@@ -167,28 +170,47 @@ class Pools:
 
     def rule(self, row: Row) -> Rule:
         """The opposite of row()."""
-        common, on = self.kinds.values[row.kind], self.on.values[row.on]
+        common = self.kinds.values[row.kind]
         values, texts, name = _apart(row.text, common.spec.when.count(HOLE))
         pieces = common.spec.when.split(HOLE)
         if values and not texts:
             texts = [
                 show_plainly(value, piece.startswith("%")) for value, piece in zip(values, pieces[1:], strict=True)
             ]
-        spec = msgspec.structs.replace(common.spec, name=name, pairs=on.pairs, when=filled(pieces, texts))
+        return self._rule(row, common, filled(pieces, texts), name)
+
+    def compiled(self, row: Row) -> CompiledRule:
+        """The same, with everything parsed."""
+        kind = self.kind(row.kind)
+        apart = _apart(row.text, len(kind.percent))
+        return self._compiled(row, kind, apart, kind.sides(apart[0]))
+
+    def compiled_many(self, rows: Sequence[Row]) -> Iterator[CompiledRule]:
+        """The same of many, of one kind."""
+        kind = self.kind(rows[0].kind)
+        apart = [_apart(row.text, len(kind.percent)) for row in rows]
+        sides = kind.sides_of_many([values for values, _, _ in apart])
+        for row, each, mine in zip(rows, apart, sides, strict=True):
+            yield self._compiled(row, kind, each, mine)
+
+    def _compiled(self, row: Row, kind: Kind, apart: Apart, sides: Sides) -> CompiledRule:
+        common, where = self.kinds.values[row.kind], self.where(row.on)
+        values, texts, name = apart
+        plain = [kind.shown(number, value) for number, value in enumerate(values)]
+        rule = self._rule(row, common, filled(kind.pieces, texts or plain), name)
+        shown = [text + "%" if percent else text for text, percent in zip(plain, kind.percent, strict=True)]
+        return kind.made(rule, shown, sides, everywhere=where.everywhere, top=where.top, pairs=where.pairs)
+
+    def _rule(self, row: Row, common: Common, when: str, name: str) -> Rule:
+        on = self.on.values[row.on]
         return Rule(
             id=self.id(row.code),
             owner=self.owners.values[row.owner],
             version=row.version,
-            spec=spec,
+            spec=msgspec.structs.replace(common.spec, name=name, pairs=on.pairs, when=when),
             origin=common.origin,
             members=on.members,
         )
-
-    def compiled(self, row: Row) -> CompiledRule:
-        """The same, with everything parsed."""
-        kind, where = self.kind(row.kind), self.where(row.on)
-        values, _, _ = _apart(row.text, len(kind.percent))
-        return kind.made(self.rule(row), values, everywhere=where.everywhere, top=where.top, pairs=where.pairs)
 
     # --- ids -------------------------------------------------------------------------------------
 
@@ -235,8 +257,7 @@ class Pools:
         return ("owners", self.owners), ("ids", self.ids), ("on", self.on), ("kinds", self.kinds)
 
 
-def _apart(text: bytes, numbers: int) -> tuple[tuple[float, ...], list[str], str]:
-    """The values of a row's numbers, how they are written where that is not plain, and the rule's name."""
+def _apart(text: bytes, numbers: int) -> Apart:
     values = struct.unpack_from(f"<{numbers}d", text)
     name = text[8 * numbers :]
     written: list[str] = []

@@ -77,16 +77,29 @@ class Standings:
         ]
         return np.flatnonzero(self._state.values == _UNARMED), sorted(kept)
 
-    def are_unarmed(self, slots: Ints, cols: Ints) -> NDArray[np.bool_]:
-        """Whether these rules are on one pair, this one, and unarmed."""
-        found: NDArray[np.bool_] = (self._state.values[slots] == _UNARMED) & (self._col.values[slots] == cols)
+    def are(self, slots: Ints, cols: Ints, state: LifecycleState | None) -> NDArray[np.bool_]:
+        """Whether these rules are on one pair, this one, and in this state (None: at rest)."""
+        code = _REST if state is None else _CODE[state]
+        found: NDArray[np.bool_] = (self._state.values[slots] == code) & (self._col.values[slots] == cols)
         return found
 
-    def arm(self, slots: Ints, times: Ints, *, rest: bool) -> None:
-        """Rules on one pair each are at rest, or inside since these times."""
-        self._state.values[slots] = _REST if rest else _CODE["inside"]
-        self._since.values[slots] = 0 if rest else times
+    def move(self, slots: Ints, state: LifecycleState | None, times: Ints) -> None:
+        """Rules on one pair each, of which none is pending, are in this state since these times, or at rest."""
+        self._state.values[slots] = _REST if state is None else _CODE[state]
+        self._since.values[slots] = 0 if state is None else times
         self._moved.update(np.unique(slots // SEGMENT).tolist())
+
+    def of_many(self, slots: Ints) -> Iterator[Standing | None]:
+        """Of rules on one pair each, for that."""
+        states = self._state.values[slots].tolist()
+        each = zip(slots.tolist(), states, self._since.values[slots].tolist(), strict=True)
+        for slot, state, since in each:
+            if state == _KEPT:
+                yield self.get(slot, int(self._col.values[slot]))
+            elif state == _REST:
+                yield None
+            else:
+                yield Standing(_STATES[state - 1], since)
 
     def get(self, slot: int, col: int) -> Standing | None:
         """None: at rest."""
@@ -131,11 +144,6 @@ class Standings:
         self.pending[col].discard(slot)
         if not self.pending[col]:
             del self.pending[col]
-
-    def begin(self, slots: Ints) -> None:
-        """These rules, each on one pair, are unarmed."""
-        self._state.values[slots] = _UNARMED
-        self._moved.update(np.unique(slots // SEGMENT).tolist())
 
     # --- checkpoints -----------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from cryptowatcher.domain.intervals import parse_duration, show_duration
 from cryptowatcher.domain.pairs import ALL
 from cryptowatcher.domain.rules.check import check_spec, is_pair, parse_percent, parse_top
 from cryptowatcher.domain.rules.language import Language
-from cryptowatcher.domain.rules.model import RuleSpec
+from cryptowatcher.domain.rules.model import MOST_REMINDERS, RuleSpec
 from cryptowatcher.domain.rules.tree import (
     And,
     Apply,
@@ -75,6 +75,13 @@ def _besides(spec: RuleSpec) -> list[str]:
         said.append(f"What it has to say outside {spec.active} waits until then.")
     if spec.urgent:
         said.append("It is urgent: it is told in quiet hours too, and by itself.")
+    if spec.remind:
+        said.append(
+            f"It reminds you every {spec.remind} until you acknowledge it, {MOST_REMINDERS} times at most."
+        )
+    if spec.escalate:
+        steps = [f"{name} with reminder {number}" for number, name in enumerate(spec.escalate, 1)]
+        said.append(f"Told then too: {_list(steps, 'and')}.")
     if spec.expires:
         said.append(f"It ends {spec.expires}.")
     if spec.paused:

@@ -21,6 +21,10 @@ from cryptowatcher.ports import Channel
 OBSERVED = 1_722_838_500_000  # 2024-08-05 06:15:00 UTC
 
 
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 80
+"""As long as one of a price, with every byte there is in it."""
+
+
 class Outside(Protocol):
     """An open channel and the place where its messages arrive."""
 
@@ -33,6 +37,18 @@ class Outside(Protocol):
 
     async def break_down(self) -> None:
         """From now on nothing can be accepted."""
+        ...
+
+
+class Gallery(Outside, Protocol):
+    """An Outside where pictures are shown."""
+
+    async def pictures(self) -> list[bytes]:
+        """Those that have come so far, in order."""
+        ...
+
+    async def refuse_pictures(self) -> None:
+        """From now on a message with a picture is refused."""
         ...
 
 
@@ -103,6 +119,16 @@ class ChannelContract:
 
         asyncio.run(main())
 
+    def test_a_picture_takes_nothing_from_the_words(self) -> None:
+        async def main() -> None:
+            async with self.outside() as outside:
+                for picture in (b"", PICTURE):
+                    await outside.channel.send(_pictured(sample_alert(), outside.channel.name, picture))
+                without, beside = await outside.arrived()
+            assert without == beside
+
+        asyncio.run(main())
+
     def test_sends_at_once_all_arrive(self) -> None:
         async def main() -> None:
             async with self.outside() as outside:
@@ -148,6 +174,39 @@ class ChannelContract:
             assert any("after" in message for message in messages)
 
         asyncio.run(main())
+
+
+class PictureContract(ChannelContract):
+    """What a channel that shows pictures promises besides."""
+
+    def outside(self) -> AbstractAsyncContextManager[Gallery]:
+        raise NotImplementedError
+
+    def test_a_picture_arrives_whole_and_once_beside_its_words(self) -> None:
+        async def main() -> None:
+            async with self.outside() as outside:
+                await outside.channel.send(_pictured(sample_alert(), outside.channel.name, PICTURE))
+                assert await outside.pictures() == [PICTURE]
+                assert len(await outside.arrived()) == 1
+                await _send(outside.channel, sample_alert(1))
+                assert await outside.pictures() == [PICTURE]
+
+        asyncio.run(main())
+
+    def test_where_a_picture_is_refused_the_words_arrive_alone(self) -> None:
+        async def main() -> None:
+            async with self.outside() as outside:
+                await outside.refuse_pictures()
+                assert await outside.channel.send(_pictured(sample_alert(), outside.channel.name, PICTURE))
+                (words,) = await outside.arrived()
+                assert "-5.23%" in words
+                assert await outside.pictures() == []
+
+        asyncio.run(main())
+
+
+def _pictured(alert: Alert, channel: str, picture: bytes) -> Message:
+    return msgspec.structs.replace(sample_message(alert, channel), picture=picture)
 
 
 async def _send(channel: Channel, alert: Alert) -> str:

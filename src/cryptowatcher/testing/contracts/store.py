@@ -6,6 +6,7 @@ class TestPaperStore(StoreContract):
 
 from __future__ import annotations
 
+from cryptowatcher.testing.contracts.store_accounts import AccountContract
 from cryptowatcher.testing.contracts.store_bundles import BundleContract
 from cryptowatcher.testing.contracts.store_chats import ChatContract
 from cryptowatcher.testing.contracts.store_checkpoints import CheckpointContract
@@ -15,6 +16,7 @@ from cryptowatcher.testing.contracts.store_reads import ReadContract
 from cryptowatcher.testing.contracts.store_rules import RulesContract
 from cryptowatcher.testing.contracts.store_scores import ScoreContract
 from cryptowatcher.testing.contracts.store_steps import StepContract
+from cryptowatcher.testing.contracts.store_summaries import SummaryContract
 from cryptowatcher.testing.contracts.store_tidy import TidyContract
 from cryptowatcher.testing.contracts.store_watchlists import WatchlistContract
 
@@ -31,5 +33,7 @@ class StoreContract(
     ScoreContract,
     TidyContract,
     ChatContract,
+    SummaryContract,
+    AccountContract,
 ):
     """All of it."""

@@ -75,6 +75,19 @@ class BundleContract(StoreCase):
 
         self.in_store(job)
 
+    def test_alerts_and_reminders_are_messages_of_their_own(self) -> None:
+        def job(tx: Tx) -> None:
+            for kind in ("alert", "reminder"):
+                self.put(tx, 5, kind=kind)
+                self.put(tx, 2, kind=kind, held_until=90, due_at=90)
+                self.put(tx, 3, kind=kind, created_at=10)
+            self.form(tx, late=10)
+            found = self.claimed(tx)
+            assert self.sizes(found) == [2, 2, 3, 3, 5, 5, 0]
+            assert len({(each.bundle, each.kind) for each in found}) == 6
+
+        self.in_store(job)
+
     def test_held_ones_that_are_due_are_one_message_whatever_time_they_were_held_until(self) -> None:
         def job(tx: Tx) -> None:
             self.put(tx, 1, held_until=90, due_at=90, created_at=1)
@@ -100,8 +113,22 @@ class BundleContract(StoreCase):
     def test_more_than_go_into_one_message_are_several(self) -> None:
         def job(tx: Tx) -> None:
             self.put(tx, 2 * BUNDLE_MOST + 4)
+            found: list[Delivery] = []
+            for _ in range(3):
+                self.form(tx)
+                found += self.claimed(tx, limit=64)
+            assert self.sizes(found) == [BUNDLE_MOST, BUNDLE_MOST, 4]
+
+        self.in_store(job)
+
+    def test_what_comes_while_a_large_one_is_on_its_way_goes_together_too(self) -> None:
+        def job(tx: Tx) -> None:
+            self.put(tx, BUNDLE_MOST)
             self.form(tx)
-            assert self.sizes(self.claimed(tx)) == [BUNDLE_MOST, BUNDLE_MOST, 4]
+            self.claimed(tx, limit=1)
+            self.put(tx, 6, created_at=60)
+            self.form(tx)
+            assert self.sizes(self.claimed(tx, limit=64)) == [6, 0]
 
         self.in_store(job)
 

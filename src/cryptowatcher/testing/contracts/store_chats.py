@@ -68,11 +68,13 @@ class ChatContract(StoreCase):
         def job(tx: Tx) -> None:
             step = Step(cursor=Cursor("j1", 1, 1000), alerts=[mine, theirs, other])
             tx.commit_step(step, epoch=tx.new_epoch("watch"), before=None)
-            assert tx.acknowledged([mine.id, theirs.id]) == set()
+            assert tx.acknowledged([mine.id, theirs.id]) == {}
             assert tx.acknowledge("local", ids, 7) == 1
             assert tx.acknowledge("local", ids, 8) == 0
-            assert tx.acknowledged([*ids, other.id]) == {mine.id}
+            assert tx.acknowledged([*ids, other.id]) == {mine.id: 7}
             assert tx.acknowledge("local", [], 8) == 0
+            many = [f"{number:032x}" for number in range(40_000)]
+            assert tx.acknowledged([*many, mine.id]) == {mine.id: 7}
 
         self.in_store(job)
 
@@ -84,6 +86,6 @@ class ChatContract(StoreCase):
             tx.commit_step(step, epoch=tx.new_epoch("watch"), before=None)
             assert tx.acknowledge("local", [old.id, new.id], 7) == 2
             tx.trim_alerts(new.event_time)
-            assert tx.acknowledged([old.id, new.id]) == {new.id}
+            assert tx.acknowledged([old.id, new.id]) == {new.id: 7}
 
         self.in_store(job)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -15,6 +17,7 @@ from cryptowatcher.ports import Cursor, Step, Tx
 from cryptowatcher.testing.contracts.store_case import HOUR, StoreCase, sample_alert, sample_delivery, sample_price
 
 SPEC = RuleSpec(name="drops", pairs=("all",), when="price > 1", expires="2027-01-31", active="08:00-22:00")
+REMINDING: dict[str, Any] = {"remind": "10m", "escalate": ("phone", "boss"), "channels": ("ops",)}
 END = parse_moment("2027-01-31")
 LONG_BEFORE = END - 90 * 24 * HOUR
 FOR_EVER = 2**60
@@ -46,11 +49,14 @@ class LifeContract(StoreCase):
                 "local", RuleSpec(name="plain", pairs=("all",), when="price > 1"), head=0, now=0
             ).id
             rule = tx.save_rule("local", SPEC, head=0, now=0).id
+            nagging = tx.save_rule("local", _spec(name="nagging", **REMINDING), head=0, now=0)
+            assert tx.rule("local", "nagging") == nagging
             gone = tx.save_rule("local", _spec(name="gone"), head=0, now=0).id
             tx.remove_rule("local", "gone", head=0, now=0)
             tx.snooze("local", rule, 7)
-            assert tx.quiet([plain, rule, gone, "never"]) == {
+            assert tx.quiet([plain, rule, nagging.id, gone, "never"]) == {
                 plain: Quiet(),
+                nagging.id: Quiet(active="08:00-22:00", expires="2027-01-31", **REMINDING),
                 rule: Quiet(active="08:00-22:00", expires="2027-01-31", snoozed_until=7),
             }
             assert tx.quiet([]) == {}
@@ -171,8 +177,8 @@ class LifeContract(StoreCase):
         self.in_store(job)
 
 
-def _spec(name: str) -> RuleSpec:
-    return msgspec.structs.replace(SPEC, name=name)
+def _spec(name: str, **said: Any) -> RuleSpec:
+    return msgspec.structs.replace(SPEC, name=name, **said)
 
 
 def _tell(tx: Tx, rule: Rule, at: int, *, next_at: int) -> Alert:

@@ -43,6 +43,24 @@ class OutboxContract(StoreCase):
 
         self.in_store(job)
 
+    def test_a_delivery_whose_alert_is_gone_is_given_up_and_holds_up_nothing(self) -> None:
+        def job(tx: Tx) -> None:
+            alerts = [sample_alert(number) for number in range(4)]
+            rows = [sample_delivery(alert) for alert in alerts]
+            bundled = [msgspec.structs.replace(row, bundle="b") for row in rows[2:]]
+            self.commit(tx, Step(cursor=Cursor("j1", 2, 2), alerts=[alerts[1], alerts[3]]))
+            tx.queue([*rows[:2], *bundled])
+            claimed = tx.claim(now=100, holder="h", lease=9, limit=9)
+            assert [row.id for row, _ in claimed] == [rows[1].id, rows[3].id]
+            lost = tx.deliveries("local", limit=9, state="given_up")
+            assert [row.id for row in lost] == [rows[2].id, rows[0].id]
+            assert {(row.last_error, row.finished_at, row.attempts) for row in lost} == {
+                ("its alert is not in the store any more", 100, 0)
+            }
+            assert tx.next_due() == 109
+
+        self.in_store(job)
+
     def test_claims_keep_to_the_channels_asked_for(self) -> None:
         def job(tx: Tx) -> None:
             alert = sample_alert(1)
@@ -62,8 +80,10 @@ class OutboxContract(StoreCase):
 
         self.in_store(job)
 
-    @pytest.mark.parametrize("how", ["paused", "removed"])
-    def test_deliveries_of_a_stopped_rule_are_cancelled_instead(self, how: str) -> None:
+    @pytest.mark.parametrize(
+        ("how", "why"), [("paused", "the rule is paused"), ("removed", "the rule was removed")]
+    )
+    def test_deliveries_of_a_stopped_rule_are_cancelled_instead(self, how: str, why: str) -> None:
         def job(tx: Tx) -> None:
             spec = RuleSpec(name="drops", pairs=("all",), when="price > 1")
             stopped = tx.save_rule("local", spec, head=0, now=0).id
@@ -75,9 +95,8 @@ class OutboxContract(StoreCase):
             else:
                 tx.remove_rule("local", "drops", head=0, now=0)
             assert [alert for _, alert in tx.claim(now=100, holder="h", lease=9, limit=1)] == alerts[1:]
-            assert [(d.state, d.finished_at) for d in tx.deliveries("local", limit=9, alert=alerts[0].id)] == [
-                ("cancelled", 100)
-            ]
+            (cancelled,) = tx.deliveries("local", limit=9, alert=alerts[0].id)
+            assert (cancelled.state, cancelled.finished_at, cancelled.receipt) == ("cancelled", 100, why)
 
         self.in_store(job)
 

@@ -1,0 +1,106 @@
+"""The summary of a day or a week: formed once its stretch is over and watched to its end, and told like an alert.
+
+The alert row, its deliveries and the mark up to which the owner was told are one transaction, and the id depends
+on the owner and the end of the stretch alone: whenever this dies, a summary is told once. One whose time came
+while nothing was running is told when there is something running again, if it is not too old by then. A plan that
+is new tells nothing of the time before it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+
+from cryptowatcher.domain.expiry import notice_deliveries
+from cryptowatcher.domain.summary import TOO_OLD, Mark, Plan, Summary, summary_notice
+from cryptowatcher.ports import Clock, Store, Tx
+from cryptowatcher.summarizing import summarize
+
+LOOK_EVERY: Final = 60.0
+"""Seconds between looks at the clock, which may have jumped."""
+
+WATCHED_WITHIN: Final = 1.0
+"""Seconds between looks whether watch has come to the end of the stretch."""
+
+log = structlog.get_logger()
+
+
+class Summarizer:
+    """Tells one owner what happened, by a plan."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        plan: Plan,
+        *,
+        owner: str,
+        channels: Sequence[str],
+        told: Callable[[], None] = lambda: None,
+    ) -> None:
+        """channels: where it goes when the plan names none. `told`: called after it was queued."""
+        self._store = store
+        self._clock = clock
+        self._plan = plan
+        self._owner = owner
+        self._channels = tuple(channels)
+        self._told = told
+        self._upto = 0  # as the mark was when it was seen last
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            waits = not await self.look()
+            await asyncio.sleep(WATCHED_WITHIN if waits else self._until_next())
+
+    async def look(self) -> bool:
+        """Tell what is to be told now. False while that is not watched yet."""
+        now = self._clock.now()
+        end = self._plan.times.last(now)
+        if not end <= self._upto <= now:
+            self._upto = (await self._store.run(lambda tx: self._mark(tx, now))).upto
+        if end <= self._upto:
+            return True
+        if now - end >= TOO_OLD:
+            log.info("summary_too_old", end=end)
+            await self._store.run(lambda tx: tx.mark_summary(self._owner, Mark(self._plan.words, end)))
+            return True
+        # Only then all alerts of the stretch are there.
+        if await self._store.run(_watched_upto) < end:
+            return False
+        summary = await summarize(self._store, self._owner, self._plan.begin(end), end)
+        if await self._store.run(lambda tx: self._tell(tx, summary)):
+            log.info("summary", end=end, alerts=summary.alerts)
+            self._told()
+        return True
+
+    def _mark(self, tx: Tx, now: int) -> Mark:
+        """That of this plan. It begins now where there was none, where it was another plan's, and where the clock
+        was ahead when it was set."""
+        mark = tx.summary_mark(self._owner)
+        if mark is None or mark.plan != self._plan.words or mark.upto > now:
+            mark = Mark(self._plan.words, now)
+            tx.mark_summary(self._owner, mark)
+        return mark
+
+    def _tell(self, tx: Tx, summary: Summary) -> bool:
+        mark = tx.summary_mark(self._owner)
+        if mark is None or mark.upto >= summary.end:  # another was faster
+            return False
+        now = max(self._clock.now(), _watched_upto(tx))
+        notice = summary_notice(summary, self._plan, owner=self._owner, now=now)
+        tx.tell_summary(notice, notice_deliveries(notice, self._channels, now=now, kind="summary"))
+        tx.mark_summary(self._owner, Mark(self._plan.words, summary.end))
+        return True
+
+    def _until_next(self) -> float:
+        now = self._clock.now()
+        return min(LOOK_EVERY, (self._plan.times.next(now) - now) / 1000)
+
+
+def _watched_upto(tx: Tx) -> int:
+    cursor = tx.cursor()
+    return cursor.at if cursor else 0

@@ -1,0 +1,74 @@
+"""A reader with a real browser, and who judges what they see."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cryptowatcher.web.files import BUILT
+from tests.browser.stage import PATIENCE, Stage, browser_program
+
+PROGRAM = browser_program()
+AXE = Path(__file__).parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
+
+in_browser = [
+    pytest.mark.xdist_group("browser"),  # one browser for all of them
+    pytest.mark.skipif(PROGRAM is None, reason="no Chromium here: make system"),
+    pytest.mark.skipif(not (BUILT / "index.html").is_file(), reason="the page was not built: make page"),
+]
+judged_by_axe = pytest.mark.skipif(not AXE.is_file(), reason="no axe here: make page")
+
+PHONE, WIDE = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
+LOOKS = [(WIDE, "dark"), (WIDE, "light"), (PHONE, "dark"), (PHONE, "light")]
+JUDGED = [LOOKS[0], LOOKS[3]]
+"""Colours and layouts do not depend on each other."""
+
+
+@contextlib.contextmanager
+def reader(
+    browser: Any, stage: Stage, *, may_be_said: re.Pattern[str] | None = None, **looks: Any
+) -> Iterator[Any]:
+    """A tab. Nothing may go wrong in it unseen, and nothing may be asked of anybody else."""
+
+    def note(said: Any) -> None:
+        if is_bad(said) and not (may_be_said and may_be_said.match(said.text)):
+            wrong.append(f"{said.type}: {said.text}")
+
+    wrong: list[str] = []
+    context = browser.new_context(viewport=looks.pop("viewport", WIDE), base_url=stage.page, **looks)
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE * 1000)
+    page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+    page.on("console", note)
+    page.on(
+        "request",
+        lambda asked: wrong.append(f"asked {asked.url}") if not asked.url.startswith(stage.page) else None,
+    )
+    yield page
+    context.close()
+    assert not wrong, wrong
+
+
+AWAY = re.compile(r"Failed to load resource: (net::ERR_|the server responded with a status of 503)")
+
+
+def is_bad(said: Any) -> bool:
+    """What a browser itself says of a server that is away or going is no fault of the page."""
+    return said.type in ("error", "warning") and not AWAY.match(said.text)
+
+
+def violations(page: Any, within: str = "body") -> list[str]:
+    wanted = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+    found = page.evaluate(
+        "([within, wanted]) => axe.run(within, {runOnly: wanted, resultTypes: ['violations']})", [within, wanted]
+    )
+    return [violation(each) for each in found["violations"]]
+
+
+def violation(found: dict[str, Any]) -> str:
+    return f"{found['id']}: {found['help']}: " + "; ".join(node["html"][:160] for node in found["nodes"][:4])

@@ -6,6 +6,8 @@ SHELL := /bin/sh
 BIN := .venv/bin
 READY := .venv/.ready
 export UV_PYTHON_DOWNLOADS := never
+# Where this is set, as in many images, each of the programs that the tests start would compile all of its code anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix frontend
 PAGE := src/cryptowatcher/web/built/index.html

@@ -202,6 +202,7 @@ def measure(kind: Callable[[Market, int], list[RuleSpec]], count: int) -> Cost:
 def measure_restored(count: int) -> Cost:
     """Simple rules come back from a checkpoint, into a market that goes on. `add_us` is the restore."""
     market = Market()
+    market.tick()  # pairs are met by pages of a source, not one by one
     enrol_one_each(market.engine, market.names)
     for _ in range(WARM):
         market.tick()

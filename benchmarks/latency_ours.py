@@ -22,12 +22,12 @@ from cryptowatcher.adapters.channels.webhook import WebhookConfig
 from cryptowatcher.adapters.clock import SystemClock
 from cryptowatcher.adapters.journals.sqlite import open_sqlite_journal
 from cryptowatcher.adapters.stores.sqlite import open_sqlite_store
-from cryptowatcher.app import keep_for_good
 from cryptowatcher.domain.addresses import Outbound
 from cryptowatcher.domain.messages import Message
 from cryptowatcher.domain.records import Draft, Ticks
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, rule_id
 from cryptowatcher.domain.ticks import one_instant
+from cryptowatcher.garbage import keep_for_good
 from cryptowatcher.pipeline.collect import Collector
 from cryptowatcher.pipeline.meters import LoopLag
 from cryptowatcher.pipeline.pacing import Pacer

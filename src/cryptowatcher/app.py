@@ -2,13 +2,14 @@
 
 `run` is one command and two processes: the pipeline (collect, watch, notify) here, and `serve` (the page and
 the API) as a child, so that previews and fan-out never delay a watch step.
+
+Longer than 400 lines because everything meets here.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import itertools
 import os
 import secrets
@@ -18,6 +19,7 @@ from functools import partial
 from importlib import metadata
 from random import Random
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import msgspec
 import structlog
@@ -25,23 +27,34 @@ import structlog
 from cryptowatcher.adapters.clock import SystemClock
 from cryptowatcher.adapters.journals.sqlite import open_sqlite_journal
 from cryptowatcher.adapters.pictures import draw, warm_up
+from cryptowatcher.adapters.push_keys import push_key_in
 from cryptowatcher.adapters.runner import CommitMeter
 from cryptowatcher.adapters.traces import open_traces
+from cryptowatcher.adding import Opening, check_stored, setting_of, try_stored
 from cryptowatcher.config import Config, name_of
 from cryptowatcher.config.canary import life_begins
+from cryptowatcher.config.kinds import Kinds
 from cryptowatcher.domain.accounts import link_path, link_to
 from cryptowatcher.domain.canary import NAME as CANARY
 from cryptowatcher.domain.canary import SYSTEM_OWNER
+from cryptowatcher.domain.findings import Told
 from cryptowatcher.domain.messages import wording_of
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleSpec
 from cryptowatcher.errors import Unavailable
+from cryptowatcher.garbage import keep_for_good, look_rarely
 from cryptowatcher.listening import Listening, asked_at
 from cryptowatcher.pipeline.meters import LoopLag, Meters
 from cryptowatcher.ports import Clock, Deps, Journal, Store, Tx
+from cryptowatcher.ports.keys import PushKey
 from cryptowatcher.program import Pipeline, innermost
 from cryptowatcher.service import Service
 from cryptowatcher.supervise import Child, Parent
 from cryptowatcher.trying import Tried, try_channel
+
+if TYPE_CHECKING:
+    from cryptowatcher.web.deps import WebDeps
+    from cryptowatcher.web.live import Hub
+    from cryptowatcher.web.pulses import Pulses
 
 STREAMS = 5_000
 """Live streams at once, if the system has descriptors for so many."""
@@ -63,6 +76,7 @@ def deps(config: Config, clock: Clock | None = None) -> Deps:
         data_dir=config.data_dir,
         outbound=config.outbound,
         linked=partial(_linked, config),
+        push_key=partial(_push_key, config),
     )
 
 
@@ -77,6 +91,11 @@ async def _linked(config: Config, channel: str) -> list[int]:
 
 async def _linked_in(store: Store, channel: str) -> list[int]:
     return [link.chat for link in await store.run(lambda tx: tx.linked_chats(channel))]
+
+
+async def _push_key(config: Config) -> PushKey:
+    async with config.store.open(deps(config)) as store:
+        return await push_key_in(store)
 
 
 @asynccontextmanager
@@ -153,7 +172,6 @@ async def serve(
     # The pipeline's process never needs these, and they are a third of its memory.
     from cryptowatcher.web import server
     from cryptowatcher.web.api import build
-    from cryptowatcher.web.deps import Limits, WebDeps
     from cryptowatcher.web.live import Hub, follow
     from cryptowatcher.web.pulses import Pulses
 
@@ -164,41 +182,97 @@ async def serve(
             journal = await _journal_when_there(config, stack, stop, clock)
             if journal is None:
                 return
-            # Readers have a connection of their own, so that asking never waits for a writer.
+            # Readers have a connection of their own, so that asking never waits for a writer; and the live stream
+            # has one, so that it never waits for an answer to a long question.
             reads = await stack.enter_async_context(config.store.open(deps(config, clock), readonly=True))
+            live = await stack.enter_async_context(config.store.open(deps(config, clock), readonly=True))
             await _tell_first_link(config, store, clock, door, tell_link)
             hub = Hub(secrets.token_hex(4))
             pulses, lag = Pulses(clock), LoopLag(clock)
-            web = WebDeps(
-                store=store,
-                reads=reads,
-                journal=journal,
-                clock=clock,
-                hub=hub,
-                limits=Limits(streams=server.room_for_streams(STREAMS), price_metrics=config.web.price_metrics),
-                version=metadata.version("cryptowatcher"),
-                channels=tuple(channel.name for channel in config.channels),
-                try_channel=partial(_try_channel, config, clock),
-                plan=config.owner.plan_or_days(),
-                wordings={c.name: wording_of(c.policy(), config.owner.kindness()) for c in config.channels},
-                hosts=config.web.hosts,
-                open=config.web.open,
-                data_dir=config.data_dir,
-                store_file=getattr(config.store, "file", None),
-                pulse=pulses.newest,
-                pulse_age=pulses.age,
-                loop_lag=lag.worst,
+            web = _for_page(
+                config, clock, hub=hub, pulses=pulses, lag=lag, store=store, reads=reads, journal=journal
             )
             async with asyncio.TaskGroup() as group:
                 start = group.create_task
-                beside = [start(follow(journal, reads, hub, clock=clock)), start(lag.run())]
+                beside = [start(follow(journal, live, hub, clock=clock)), start(lag.run())]
                 beside += [start(parent.follow(pulses.take))] if parent else []
-                started = parent.ready if parent else lambda: None
+
+                def started() -> None:
+                    look_rarely()
+                    if parent:
+                        parent.ready()
+
                 await server.serve(build(web), sockets=door.sockets, stop=stop, hub=hub, started=started)
                 for task in beside:
                     task.cancel()
     except BaseExceptionGroup as error:
         raise innermost(error) from error
+
+
+def _for_page(
+    config: Config,
+    clock: Clock,
+    *,
+    store: Store,
+    reads: Store,
+    journal: Journal,
+    hub: Hub,
+    pulses: Pulses,
+    lag: LoopLag,
+) -> WebDeps:
+    """What the page is built from."""
+    from cryptowatcher.web import server
+    from cryptowatcher.web.deps import Limits, WebDeps
+
+    kinds, kindness = Kinds(), config.owner.wishes().kindness
+    mine = msgspec.structs.replace(deps(config, clock), push_key=partial(push_key_in, store))
+    return WebDeps(
+        store=store,
+        reads=reads,
+        journal=journal,
+        clock=clock,
+        hub=hub,
+        limits=Limits(streams=server.room_for_streams(STREAMS), price_metrics=config.web.price_metrics),
+        version=metadata.version("cryptowatcher"),
+        channels=tuple(channel.name for channel in config.channels),
+        try_channel=partial(_try_channel, config, clock),
+        setting=setting_of(config, kinds),
+        configured=tuple(kinds.stored(channel, owner=LOCAL_OWNER) for channel in config.channels),
+        kinds=kinds,
+        try_stored=partial(try_stored, kinds, mine, draw),
+        check_channel=partial(check_stored, kinds, mine),
+        wordings={c.name: wording_of(c.policy(), kindness) for c in config.channels},
+        push_key=partial(push_key_in, store),
+        hosts=config.web.hosts,
+        open=config.web.open,
+        data_dir=config.data_dir,
+        store_file=getattr(config.store, "file", None),
+        keep=config.keep.retention(),
+        canary=config.canary.rounds(),
+        versions=_versions(),
+        examine=partial(_examine, config, clock),
+        pulse=pulses.newest,
+        past_hour=pulses.past_hour,
+        pulse_age=pulses.age,
+        loop_lag=lag.worst,
+    )
+
+
+def _versions() -> dict[str, str]:
+    """Of what the data is kept by."""
+    import apsw
+
+    from cryptowatcher.adapters.stores.migrations import HEAD
+
+    return {"SQLite": apsw.sqlite_lib_version(), "schema": HEAD}
+
+
+def _examine(config: Config, clock: Clock) -> list[Told]:
+    # Looked at seldom, so it is not kept in memory by everybody.
+    from cryptowatcher.doctor import examine
+    from cryptowatcher.doctor.findings import Case
+
+    return list(examine(Case(config=config, clock=clock, environ=os.environ), offline=True))
 
 
 async def _tell_first_link(
@@ -302,13 +376,6 @@ async def sync_defaults(store: Store, journal: Journal, rules: Sequence[RuleSpec
     await store.run(save)
 
 
-def keep_for_good() -> None:
-    """What is in memory now is there to stay, so the garbage collector need not look through it again: with a
-    million rules that takes 50 ms, and everybody waits."""
-    gc.collect()
-    gc.freeze()
-
-
 @asynccontextmanager
 async def open_pipeline(config: Config, *, loop_lag: Callable[[], float]) -> AsyncIterator[Pipeline]:
     """Everything the pipeline needs, opened in order and closed in reverse. `loop_lag`: see LoopLag.worst."""
@@ -318,7 +385,10 @@ async def open_pipeline(config: Config, *, loop_lag: Callable[[], float]) -> Asy
         enter = stack.enter_async_context
         store = await enter(open_store(config, clock=mine.clock, meter=meters.file("store")))
         journal = await enter(open_journal(config, clock=mine.clock, meter=meters.file("journal")))
-        mine = msgspec.structs.replace(mine, linked=partial(_linked_in, store))
+        mine = msgspec.structs.replace(
+            mine, linked=partial(_linked_in, store), push_key=partial(push_key_in, store)
+        )
+        kinds = Kinds()
         channels = {c.name: await enter(c.open(mine)) for c in config.channels}
         policies = {name_of(settings): settings.policy() for settings in config.channels}
         if any(policy.picture for policy in policies.values()):
@@ -345,10 +415,9 @@ async def open_pipeline(config: Config, *, loop_lag: Callable[[], float]) -> Asy
             clock=mine.clock,
             random=mine.random,
             holder=secrets.token_hex(8),
-            defaults=[channel.name for channel in config.channels],
+            setting=setting_of(config, kinds),
+            opener=Opening(kinds, mine),
             keep=config.keep.retention(),
-            kindness=config.owner.kindness(),
-            summary=config.owner.plan(),
             history=config.history.terms(),
             work=asyncio.to_thread,
             recovered=keep_for_good,

@@ -64,14 +64,19 @@ def try_rule(
     """The rule on this pair, whichever it names. It takes a while: a tenth of a second for 90 days of minutes, and
     some seconds where a constant is wished for. ConfigError for a rule that is wrong."""
     check_spec(spec)
-    spec = msgspec.structs.replace(spec, pairs=(pair,), paused=False)
-    rule = Rule(id=rule_id(LOCAL_OWNER, spec.name), owner=LOCAL_OWNER, version=1, spec=spec)
+    rule = rule_on(spec, pair)
     return Trial(
-        words=say(spec),
+        words=say(rule.spec),
         candles=history.candles,
         preview=preview(rule, history, pair, fee=fee),
         suggestion=None if a_week is None else suggest_threshold(rule, history, pair, a_week, progress=progress),
     )
+
+
+def rule_on(spec: RuleSpec, pair: str) -> Rule:
+    """The rule on this pair alone, and not paused."""
+    spec = msgspec.structs.replace(spec, pairs=(pair,), paused=False)
+    return Rule(id=rule_id(LOCAL_OWNER, spec.name), owner=LOCAL_OWNER, version=1, spec=spec)
 
 
 def pairs_needed(condition: Condition, pair: str) -> tuple[str, ...]:
@@ -99,19 +104,35 @@ async def stored_history(
     oldest = min(ends.values())
     interval = next(each for each, end in ends.items() if (end - oldest) * _LOST <= max(0, now - oldest))
     start = reach[interval]
-    steps = range(start, now, SLICE * interval)
     columns: dict[str, CandleColumns] = {}
     for number, name in enumerate(pairs):
-        parts = []
-        for step, first in enumerate(steps):
-            parts.append(await store.run(_slice(name, interval, first, min(first + steps.step, now))))
+
+        def told(done: int, of: int, number: int = number) -> None:
             if progress is not None:
-                progress(number * len(steps) + step + 1, len(pairs) * len(steps))
-        columns[name] = _joined(parts)
+                progress(number * of + done, len(pairs) * of)
+
+        columns[name] = await read_candles(store, name, interval, start=start, end=now, progress=told)
     extremes = Extremes(columns[pair].high, columns[pair].low) if len(pairs) == 1 else None
+    return History(closes_of(columns, interval), candles=interval, extremes=extremes)
+
+
+async def read_candles(
+    store: Store, pair: str, interval: int, *, start: int, end: int, progress: Progress | None = None
+) -> CandleColumns:
+    """The stored candles with start <= candle.start < end, a slice at a time."""
+    steps = range(start, end, SLICE * interval)
+    parts = []
+    for step, first in enumerate(steps, 1):
+        parts.append(await store.run(_slice(pair, interval, first, min(first + steps.step, end))))
+        if progress is not None:
+            progress(step, len(steps))
+    return _joined(parts)
+
+
+def closes_of(columns: Mapping[str, CandleColumns], interval: int) -> TickBatch:
+    """The closes of these pairs' candles as observations, made at the candles' ends."""
     closed = {name: msgspec.structs.replace(each, start=each.start + interval) for name, each in columns.items()}
-    batch = _batch(closed, max(LEAST_VALID, VALID_INTERVALS * interval))
-    return History(batch, candles=interval, extremes=extremes)
+    return _batch(closed, max(LEAST_VALID, VALID_INTERVALS * interval))
 
 
 def _reach(tx: Tx, pairs: Sequence[str], intervals: Sequence[int], begin: int, now: int) -> dict[int, int]:
@@ -131,6 +152,8 @@ def _slice(pair: str, interval: int, start: int, end: int) -> Callable[[Tx], Can
 
 
 def _joined(parts: Sequence[CandleColumns]) -> CandleColumns:
+    if not parts:
+        return CandleColumns(np.zeros(0, np.int64), *(np.zeros(0) for _ in range(4)))
     columns = zip(*(msgspec.structs.astuple(part) for part in parts), strict=True)
     return CandleColumns(*map(np.concatenate, columns))
 

@@ -12,12 +12,9 @@ import structlog
 
 from cryptowatcher.domain.backfill import Terms
 from cryptowatcher.domain.deliveries import ChannelPolicy
-from cryptowatcher.domain.hours import zone_named
-from cryptowatcher.domain.quiet import Kindness
+from cryptowatcher.domain.reaching import Setting
 from cryptowatcher.domain.retention import Retention
-from cryptowatcher.domain.rules.model import LOCAL_OWNER
 from cryptowatcher.domain.status import Pulse
-from cryptowatcher.domain.summary import Plan
 from cryptowatcher.domain.watcher import CHECKPOINT_SCHEMA
 from cryptowatcher.errors import Unavailable
 from cryptowatcher.pipeline.backfill import Backfill
@@ -29,7 +26,8 @@ from cryptowatcher.pipeline.notify import Notifier
 from cryptowatcher.pipeline.pacing import Pacer
 from cryptowatcher.pipeline.pictures import Pictures
 from cryptowatcher.pipeline.score import Scorer
-from cryptowatcher.pipeline.summary import Summarizer
+from cryptowatcher.pipeline.summary import Summaries
+from cryptowatcher.pipeline.switchboard import Directory, Opener, Switchboard
 from cryptowatcher.pipeline.tidy import Tidier
 from cryptowatcher.pipeline.watch import Watch
 from cryptowatcher.ports import Channel, Clock, HistorySource, Journal, Source, Store, Traces
@@ -49,10 +47,10 @@ log = structlog.get_logger()
 class Pipeline:
     """collect, watch, notify, tidy and beat over one journal and one store.
 
-    defaults: channels of the rules that name none; None: all
+    setting:  what the configuration says of reaching people; None: all channels are the built-in owner's
+    opener:   makes channels of what people add; None: nobody adds any
     history:  how to ask for what was not watched; None: not at all
     work:     how what takes long is done; draw: who draws pictures, None: nobody
-    summary:  when the built-in owner is told one; None: never
     """
 
     def __init__(
@@ -66,11 +64,10 @@ class Pipeline:
         clock: Clock,
         random: Random,
         holder: str,
-        defaults: Sequence[str] | None = None,
+        setting: Setting | None = None,
+        opener: Opener | None = None,
         beat_every: float = BEAT_EVERY,
         keep: Retention = Retention(),  # noqa: B008  it is frozen
-        kindness: Kindness | None = None,
-        summary: Plan | None = None,
         meters: Meters | None = None,
         traces: Traces | None = None,
         history: Terms | None = None,
@@ -86,7 +83,7 @@ class Pipeline:
         self._clock = clock
         self._random = random
         self._sources = tuple(sources)
-        self._defaults = tuple(channels if defaults is None else defaults)
+        self._directory = Directory(setting or Setting(channels=tuple(channels)))
         self._traces = traces
         self.meters = meters or Meters()
         self._jobs = Jobs(self.meters.job_restarted)
@@ -99,22 +96,22 @@ class Pipeline:
             clock=clock,
             random=random,
             holder=holder,
-            defaults=self._defaults,
+            directory=self._directory,
             policies=policies,
-            kindness=kindness,
             meters=self.meters,
             traces=traces,
             pictures=Pictures(store, draw) if draw else None,
         )
         lines = [channel for channel in channels.values() if isinstance(channel, ChatLine) and channel.listens]
-        self._chatters = [self._new_chatter(line, kindness or Kindness()) for line in lines]
-        self._summarizer = summary and Summarizer(
-            store, clock, summary, owner=LOCAL_OWNER, channels=self._defaults, told=self._notifier.wake
+        self._chatters = [self._new_chatter(line) for line in lines]
+        self._summaries = Summaries(store, clock, self._directory, told=self._notifier.wake)
+        self._switchboard = opener and Switchboard(
+            store, self._directory, opener, self._notifier, changed=self._summaries.wake
         )
         self._watch = self._new_watch()
 
-    def _new_chatter(self, line: ChatLine, kindness: Kindness) -> Chatter:
-        zone = zone_named(kindness.time_zone, where="owner.time_zone")
+    def _new_chatter(self, line: ChatLine) -> Chatter:
+        zone = self._directory.newest.setting.wishes.zone
         parts = self._store, self._journal, self._clock, self._random
         return Chatter(line, *parts, engine=lambda: self._watch.engine, zone=zone)
 
@@ -123,7 +120,7 @@ class Pipeline:
             self._journal,
             self._store,
             self._clock,
-            channels=self._defaults,
+            directory=self._directory,
             queueing=self._notifier.wake,
             meters=self.meters,
             traces=self._traces,
@@ -155,9 +152,9 @@ class Pipeline:
         keep = self._jobs.keep
         named = (source.name for source in self._sources)
         talking = {f"chat {chatter.name}": chatter.run for chatter in self._chatters}
-        if self._summarizer:
-            talking["summary"] = self._summarizer.run
-        self.meters.expect_jobs("beat", "tidy", "score", "watch", "notify", *talking, *named)
+        talking["summary"] = self._summaries.run
+        boards = {"channels": self._switchboard.run} if self._switchboard else {}
+        self.meters.expect_jobs("beat", "tidy", "score", "watch", "notify", *talking, *boards, *named)
         try:
             async with asyncio.TaskGroup() as group:
                 start = group.create_task
@@ -168,6 +165,7 @@ class Pipeline:
                 score = start(keep("score", self._scorer.run))
                 watch = start(keep("watch", self._follow))
                 notify = start(keep("notify", self._notifier.run))
+                switching = [start(keep(job, run)) for job, run in boards.items()]
                 talks = [start(keep(job, run)) for job, run in talking.items()]
                 await stop.wait()
                 log.info("stopping")
@@ -180,6 +178,7 @@ class Pipeline:
                 except Unavailable as error:
                     log.warning("stopped without the last commit; the next start catches up", why=str(error))
                 await _end(notify)
+                await _end(*switching)
                 await _end(*others)
         except BaseExceptionGroup as group_error:
             raise innermost(group_error) from group_error

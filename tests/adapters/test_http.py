@@ -265,7 +265,17 @@ def test_nobody_listening_no_such_name_and_no_tls_are_told_apart() -> None:
 
 @pytest.mark.parametrize(
     "url",
-    ["", SECRET, f"ftp://x/{SECRET}", "http://", "http://[::1", "http://x:99999/", "http://\udcff/", "http:///x"],
+    [
+        "",
+        SECRET,
+        f"ftp://x/{SECRET}",
+        "http://",
+        "http://[::1",
+        "http://x:99999/",
+        "http://\udcff/",
+        "http:///x",
+        "http://xn--/",
+    ],
 )
 def test_an_address_that_is_none_is_refused(url: str) -> None:
     error = fails(url)

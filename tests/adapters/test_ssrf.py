@@ -21,13 +21,17 @@ from cryptowatcher.adapters.channels.email import EmailConfig
 from cryptowatcher.adapters.channels.ntfy import NtfyConfig
 from cryptowatcher.adapters.channels.slack import SlackConfig
 from cryptowatcher.adapters.channels.webhook import WebhookConfig
+from cryptowatcher.adapters.channels.webpush import WebPushConfig
 from cryptowatcher.adapters.clock import SystemClock
+from cryptowatcher.adapters.pushing import new_push_key
 from cryptowatcher.config.canary import Canary
 from cryptowatcher.domain.addresses import Outbound
 from cryptowatcher.errors import ConfigError, Refused, Unavailable
 from cryptowatcher.ports import Deps
 from cryptowatcher.ports.channel_settings import ChannelSettings
+from cryptowatcher.ports.keys import PushKey
 from cryptowatcher.testing.contracts.channel import sample_alert, sample_message
+from cryptowatcher.testing.fake_push import FakeBrowser
 from tests.adapters.payloads import disguises, hosts
 
 OPEN = "127.0.0.9"
@@ -129,6 +133,20 @@ async def ping(host: str, deps: Deps) -> object:
         return await channel.send(sample_message(msgspec.structs.replace(sample_alert(), received_at=now, at=now)))
 
 
+async def push(host: str, deps: Deps) -> object:
+    """To a browser with keys of its own: only where it is reached is what somebody typed."""
+    browser, key = FakeBrowser(f"http://{host}", ""), new_push_key()
+    secrets = {"endpoint": browser.endpoint, "p256dh": browser.p256dh, "auth": browser.auth}
+
+    async def push_key() -> PushKey:
+        return key
+
+    deps = msgspec.structs.replace(deps, secret=lambda **named: secrets[named["file"]], push_key=push_key)
+    config = WebPushConfig(name="ops", endpoint_file="endpoint", p256dh_file="p256dh", auth_file="auth")
+    async with config.open(deps) as channel:
+        return await channel.send(sample_message(sample_alert()))
+
+
 def mail(host: str) -> EmailConfig:
     name, _, port = host.rpartition(":")
     return EmailConfig(
@@ -150,6 +168,7 @@ SINKS: dict[str, Send] = {
     "slack": by(lambda host: SlackConfig(name="ops", url_file="url")),
     "email": by(mail),
     "ping": ping,
+    "webpush": push,
 }
 
 

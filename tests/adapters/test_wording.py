@@ -22,7 +22,7 @@ from cryptowatcher.ports import Deps
 from cryptowatcher.testing.contracts.channel import sample_alert, sample_delivery
 
 ALERT = sample_alert(rule_name="<b>@everyone</b> [x](https://evil.example) {price}")
-ADDRESS = f"https://watch.example.org/#alert-{ALERT.id}"
+ADDRESS = f"https://watch.example.org/alerts/{ALERT.id}"
 HERE = Kindness(time_zone="Europe/Berlin", link="https://watch.example.org")
 USUAL = ChannelPolicy()
 

@@ -1,4 +1,5 @@
-"""A browser for the tests of a file. Not for longer: while it is there, nobody else can run a loop here."""
+"""A browser for the tests of a file. Not for longer: while it is there, nobody else can run a loop here. And one
+program for all of them whose page is open to this machine."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.browser.reading import PROGRAM
-from tests.browser.stage import PATIENCE
+from tests.browser.stage import PATIENCE, Stage
 
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
 
@@ -21,3 +22,10 @@ def browser() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=PROGRAM, args=list(QUIET))
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="package")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """Others leave rules and alerts behind: use names of your own. A test that stops it starts it again."""
+    with Stage(tmp_path_factory.mktemp("stage")).up() as stage:
+        yield stage

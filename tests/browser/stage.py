@@ -18,6 +18,8 @@ import httpx
 
 from cryptowatcher.testing.fake_coingecko import FakeCoinGecko
 from cryptowatcher.testing.market import Market
+from cryptowatcher.testing.misbehaviour import Misbehaviour
+from cryptowatcher.testing.wire import LocalService
 from tests.program.test_run import free_port
 
 T = TypeVar("T")
@@ -37,6 +39,8 @@ every = "1s"
 [[channels]]
 name = "screen"
 kind = "console"
+[outbound]
+allow = {allow}
 [default_rules]
 enabled = false
 [[rules]]
@@ -50,9 +54,11 @@ advice = "sell"
 class Stage:
     """What happens behind the page."""
 
-    def __init__(self, folder: Path, *, is_open: bool = True) -> None:
+    def __init__(self, folder: Path, *, is_open: bool = True, allow: str = "") -> None:
+        """allow: a network that channels may reach although it is private"""
         self.folder = folder
         self.is_open = is_open
+        self.allow = [allow] if allow else []
         self.port = free_port()
         self.page = f"http://127.0.0.1:{self.port}"
         self._loop = asyncio.new_event_loop()
@@ -68,6 +74,16 @@ class Stage:
 
         self._do(say())
 
+    def source(self, trouble: str = "", value: float | None = None) -> None:
+        """From now on the exchange misbehaves in this way (a kind of testing.misbehaviour); "": no more."""
+
+        async def say() -> None:
+            self._fake.behave()
+            if trouble:
+                self._fake.misbehave(Misbehaviour(kind=trouble, value=value))
+
+        self._do(say())
+
     def link(self) -> str:
         """To the first account, as the program has told it last."""
         said = (self.folder / "said").read_text()
@@ -80,14 +96,32 @@ class Stage:
     def stop(self) -> None:
         self._do(self._stop())
 
+    def kill(self) -> None:
+        """All of the program at once and without a word, as a loss of power does."""
+        self._do(self._kill())
+
+    @contextlib.contextmanager
+    def beside(self, service: LocalService) -> Iterator[None]:
+        """A service of the world outside runs as long as this block."""
+        self._do(service.__aenter__())
+        try:
+            yield
+        finally:
+            self._do(service.__aexit__(None, None, None))
+
+    def until(self, work: Coroutine[Any, Any, T]) -> T:
+        """What a service that runs beside says, once it has something to say."""
+        return self._do(work)
+
     @contextlib.contextmanager
     def up(self) -> Iterator[Stage]:
         self._thread.start()
         try:
             self._do(self._fake.__aenter__())
             file = self.folder / "cryptowatcher.toml"
+            is_open = str(self.is_open).lower()
             file.write_text(
-                CONFIGURATION.format(port=self.port, url=self._fake.url, open=str(self.is_open).lower())
+                CONFIGURATION.format(port=self.port, url=self._fake.url, open=is_open, allow=self.allow)
             )
             self.price("bitcoin", 60_000.0)
             self.start()
@@ -126,10 +160,14 @@ class Stage:
         self._process.send_signal(signal.SIGTERM)
         await self._process.wait()
 
+    async def _kill(self) -> None:
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGKILL)
+        await self._process.wait()
+
     async def _end(self) -> None:
         if self._process is not None and self._process.returncode is None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            await self._process.wait()
+            await self._kill()
         await self._fake.__aexit__(None, None, None)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,6 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright here
 pytestmark = in_browser
 
 
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with Stage(tmp_path_factory.mktemp("stage")).up() as stage:
-        yield stage
-
-
 def row(page: Any, pair: str) -> Any:
     return page.locator(f"tr[data-pair='{pair}']")
 
@@ -29,6 +22,7 @@ def row(page: Any, pair: str) -> Any:
 def test_prices_are_shown_and_move_and_can_be_searched_sorted_and_listed(stage: Stage, browser: Any) -> None:
     expect = sync_api.expect
     with reader(browser, stage) as page:
+        stage.price("bitcoin", 60_000.0)  # another file may have moved it
         page.goto("/")
         expect(row(page, "bitcoin/usd")).to_contain_text("$60,000")
         expect(page.get_by_text("Live", exact=True)).to_be_visible()

@@ -22,7 +22,7 @@ def test_a_sample_needs_no_store_and_makes_none(terminal: Terminal) -> None:
     shown = terminal.run("channels", "preview", "screen")
     assert shown.exit_code == 0
     assert shown.stdout.startswith("bitcoin is at 50,123\n\nchange(5m) <= -5%: now -5.23%")
-    assert "https://watch.example.org/#alert-" in shown.stdout
+    assert "https://watch.example.org/alerts/" in shown.stdout
     assert "UTC" not in shown.stdout
     assert [path.name for path in terminal.folder.iterdir()] == ["cryptowatcher.toml"]
 
@@ -34,7 +34,7 @@ def test_a_stored_alert_is_told_as_it_would_be_sent(terminal: Terminal) -> None:
     answer = msgspec.json.decode(shown.stdout)
     assert answer["title"] == "bitcoin is at 49,000"
     assert "Observed 2024-08-05 08:15:00 CEST" in answer["body"]
-    assert answer["link"] == f"https://watch.example.org/#alert-{alert(0).id}"
+    assert answer["link"] == f"https://watch.example.org/alerts/{alert(0).id}"
 
 
 def test_its_picture_is_written_where_it_is_wanted(terminal: Terminal) -> None:

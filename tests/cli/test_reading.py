@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from cryptowatcher.cli.alerts import Listed
+from cryptowatcher.cli.alerts import Listed, Shown
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.candles import Candle
 from cryptowatcher.domain.deliveries import Delivery
 from cryptowatcher.domain.status import BlindPair, Price, SourceStatus
+from cryptowatcher.ports import Step
 from cryptowatcher.supervise import only_instance
 from tests.cli.terminal import START, Terminal, alert, change_store, delivery, json_of, something
 
@@ -172,3 +174,34 @@ def test_what_a_stopped_watcher_left_is_not_taken_for_news(terminal: Terminal, c
     assert "no watcher is running" in terminal.run(command).stderr
     with only_instance(terminal.folder / "data"):
         assert "no watcher is running" not in terminal.run(command).stderr
+
+
+def test_alerts_are_picked_by_advice_and_by_what_nobody_acknowledged(terminal: Terminal) -> None:
+    plain = [msgspec.structs.replace(alert(n), advice="info") for n in (1, 2)]
+    buy = msgspec.structs.replace(alert(3), advice="buy")
+    terminal.store(Step(cursor=something().cursor, alerts=[*plain, buy]))
+    terminal.run("alerts", "ack", alert(2).id)
+
+    def asked(*options: str) -> list[str]:
+        shown = terminal.run("alerts", *options, "--json").stdout
+        return [each.id for each in msgspec.json.decode(shown, type=list[Listed])]
+
+    assert asked("--advice", "signal") == asked("--advice", "buy") == [buy.id]
+    assert asked("--unseen") == [buy.id, alert(1).id]
+    assert asked("--since", "1h") == []
+    assert terminal.run("alerts", "--since", "soon").exit_code == 2
+
+
+def test_one_alert_is_shown_with_what_happened_after_and_its_messages(terminal: Terminal) -> None:
+    this = alert(1)
+    terminal.store(Step(cursor=something().cursor, alerts=[this], deliveries=[delivery(this)]))
+    shown = terminal.run("alerts", "show", this.id)
+    assert shown.exit_code == 0
+    assert this.rule_name in shown.stdout
+    assert "Nobody has acknowledged it." in shown.stdout
+    assert "After 1h: not known." in shown.stdout
+    assert delivery(this).channel in shown.stdout
+    document = msgspec.json.decode(terminal.run("alerts", "show", this.id, "--json").stdout, type=Shown)
+    assert (document.alert, document.deliveries, len(document.outcomes)) == (this, [delivery(this)], 3)
+    missing = terminal.run("alerts", "show", alert(7).id)
+    assert (missing.exit_code, missing.stdout) == (1, "")

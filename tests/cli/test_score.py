@@ -58,3 +58,19 @@ def test_a_rule_that_is_not_there_is_not_ok(terminal: Terminal) -> None:
     result = terminal.run("rules", "score", "nope")
     assert result.exit_code == 1
     assert "'nope'" in result.stderr
+
+
+def test_without_a_name_all_rules_that_advise_are_told(terminal: Terminal) -> None:
+    add(terminal, "--advice", "buy", signals=2)
+    terminal.run("rules", "add", "eth", "--when", "price > 1", "--pair", "ethereum")
+    result = terminal.run("rules", "score")
+    assert (result.exit_code, result.stdout.count("btc drops"), result.stdout.count("eth")) == (0, 3, 0)
+    (score,) = msgspec.json.decode(terminal.run("rules", "score", "--json").stdout, type=list[RuleScore])
+    assert (score.advice, score.scores[0].firings) == ("buy", 2)
+
+
+def test_without_a_rule_that_advises_there_is_a_hint(terminal: Terminal) -> None:
+    add(terminal)
+    result = terminal.run("rules", "score")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "--advice" in result.stderr

@@ -26,14 +26,14 @@ def loaded(folder: Path, text: str) -> Config:
 def test_a_summary_comes_by_the_owners_clock_to_the_channels_named(tmp_path: Path) -> None:
     text = '[owner]\ntime_zone = "Europe/Berlin"\nsummary = "weekly mon 08:00"\nsummary_to = ["phone"]\n' + PHONE
     owner = loaded(tmp_path, text).owner
-    assert owner.plan() == plan_of("weekly mon 08:00", "Europe/Berlin", ("phone",))
-    assert owner.plan_or_days() == owner.plan()
+    assert owner.wishes().plan() == plan_of("weekly mon 08:00", "Europe/Berlin", ("phone",))
+    assert owner.wishes().plan_or_days() == owner.wishes().plan()
 
 
 def test_without_a_plan_none_comes_and_each_day_is_summed_up_for_who_asks(tmp_path: Path) -> None:
     owner = loaded(tmp_path, '[owner]\ntime_zone = "Europe/Berlin"\n').owner
-    assert owner.plan() is None
-    assert owner.plan_or_days() == daily("Europe/Berlin")
+    assert owner.wishes().plan() is None
+    assert owner.wishes().plan_or_days() == daily("Europe/Berlin")
 
 
 @pytest.mark.parametrize(

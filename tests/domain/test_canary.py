@@ -121,7 +121,7 @@ def test_it_has_neither_a_price_nor_candles() -> None:
     assert {price.pair for price in found.prices} == {candle.pair for candle in found.candles} == {"a/usd"}
 
 
-@examples(40)
+@examples(20)
 @given(journeys(ages=False), st.integers(0, 2**32))
 def test_what_others_get_is_the_same_with_it_and_without_it(journey: Journey, seed: int) -> None:
     """Records of the canary stand anywhere between the others, and the process dies anywhere."""

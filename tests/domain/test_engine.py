@@ -82,7 +82,7 @@ def agree(journey: Journey, restarts: Random | None = None) -> Pair:
     return both
 
 
-@examples(80)
+@examples(40)
 @given(journeys(), st.randoms(use_true_random=False))
 def test_the_engine_says_what_the_plain_evaluator_says(journey: Journey, restarts: Random) -> None:
     agree(journey, restarts)

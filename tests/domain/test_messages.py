@@ -113,7 +113,7 @@ def test_a_time_says_whose_it_is(at: str, zone: str, shown: str) -> None:
 def test_an_alert_links_to_itself_and_others_to_the_page() -> None:
     wording = words(kindness=BERLIN)
     alert = message(sample_alert(), wording=wording)
-    assert alert.link == f"{LINK}/#alert-{sample_alert().id}"
+    assert alert.link == f"{LINK}/alerts/{sample_alert().id}"
     assert alert.text.body.splitlines()[-1] == alert.link
     bundle = message(sample_alert(0), sample_alert(1), wording=wording)
     assert (bundle.link, bundle.text.body.splitlines()[-1]) == (LINK, LINK)
@@ -133,10 +133,10 @@ def test_the_configuration_carries_words_zone_and_link(tmp_path: Path) -> None:
         body = "{{time}} {{link}}"
     """
     found = config(tmp_path, text)
-    wording = wording_of(found.channels[0].policy(), found.owner.kindness())
+    wording = wording_of(found.channels[0].policy(), found.owner.wishes().kindness)
     shown = message(sample_alert(), wording=wording)
     assert shown.text.title == "bitcoin at 50,123"
-    assert shown.text.body == f"2024-08-05 08:15:00 CEST {LINK}/#alert-{sample_alert().id}"
+    assert shown.text.body == f"2024-08-05 08:15:00 CEST {LINK}/alerts/{sample_alert().id}"
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def test_values_stand_where_their_names_stood() -> None:
     assert said("{condition}\n{time}\n{sent}") == (
         "change(5m) <= -5%\n2024-08-05 06:15:00 UTC\n2024-08-05 06:15:01 UTC"
     )
-    assert said("{link}") == f"https://watch.example.org/#alert-{DROP.id}"
+    assert said("{link}") == f"https://watch.example.org/alerts/{DROP.id}"
     assert said("{title} / {text}") == "{0.title} / {0.body}".format(subject().text)
 
 

@@ -134,7 +134,7 @@ class Life:
                 self.commit()
 
 
-@examples(30)
+@examples(15)
 @given(journeys(records=50, fills=True), st.integers(0, 2**32))
 def test_how_records_are_grouped_changes_no_byte(journey: Journey, seed: int) -> None:
     life = Life(journey, Random(seed), lag=0)
@@ -146,7 +146,7 @@ def test_how_records_are_grouped_changes_no_byte(journey: Journey, seed: int) ->
     assert life.kept.take_ups == {number: heads[number] for number in life.kept.take_ups}
 
 
-@examples(40)
+@examples(20)
 @given(journeys(records=40, fills=True), st.integers(0, 2**32))
 def test_dying_anywhere_and_coming_back_from_any_checkpoint_changes_no_byte(journey: Journey, seed: int) -> None:
     life = Life(journey, Random(seed), lag=6)
@@ -156,7 +156,7 @@ def test_dying_anywhere_and_coming_back_from_any_checkpoint_changes_no_byte(jour
     assert len(set(life.kept.alerts)) == len(life.kept.alerts)
 
 
-@examples(30)
+@examples(15)
 @given(journeys(records=40, fills=True), st.integers(0, 2**32))
 def test_a_restored_watcher_is_the_watcher_that_was_saved(journey: Journey, seed: int) -> None:
     random = Random(seed)
@@ -178,7 +178,7 @@ def test_a_restored_watcher_is_the_watcher_that_was_saved(journey: Journey, seed
                     other.take_up(change, change.head)
 
 
-@examples(30)
+@examples(15)
 @given(journeys(records=30, most_instants=5, ages=False))
 def test_where_instants_were_cut_into_records_changes_nothing_but_the_position(journey: Journey) -> None:
     cut, place = cut_into_instants(journey)

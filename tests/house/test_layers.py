@@ -14,10 +14,13 @@ ABOVE = {
     "logs": set[str](),
     "listening": {"errors"},
     "service": set[str](),
+    "garbage": set[str](),
     "domain": {"errors", "plugins"},
     "ports": {"errors", "plugins", "domain"},
     "recall": {"domain", "ports"},
+    "exchanging": {"domain", "ports"},
     "previewing": {"domain", "ports"},
+    "explaining": {"domain", "ports", "previewing"},
     "summarizing": {"domain", "ports"},
     "trying": {"errors", "domain", "ports"},
     "pipeline": {"errors", "plugins", "logs", "domain", "ports", "recall", "summarizing"},
@@ -29,7 +32,9 @@ ABOVE = {
         "domain",
         "ports",
         "recall",
+        "exchanging",
         "previewing",
+        "explaining",
         "trying",
         "listening",
         "summarizing",
@@ -39,12 +44,15 @@ ABOVE = {
 ABOVE["config"] = {*ABOVE, "adapters"} - {
     "pipeline",
     "recall",
+    "exchanging",
     "previewing",
+    "explaining",
     "summarizing",
     "trying",
     "web",
     "models",
 }
+ABOVE["adding"] = {*ABOVE["config"], "config", "trying"}
 ABOVE["supervise"] = ABOVE["pipeline"]
 ABOVE["replay"] = {*ABOVE} - {"replay"}
 ABOVE["backup"] = {*ABOVE} - {"backup"}

@@ -18,12 +18,15 @@ from cryptowatcher.adapters.stores.sqlite import open_sqlite_store
 from cryptowatcher.domain.deliveries import FINAL, ChannelPolicy, Delivery, RetryPolicy, delivery_id
 from cryptowatcher.domain.messages import Message
 from cryptowatcher.domain.quiet import Kindness
+from cryptowatcher.domain.reaching import Setting, Wishes
 from cryptowatcher.domain.rules.model import LOCAL_OWNER
 from cryptowatcher.errors import Refused, Unavailable
+from cryptowatcher.pipeline.claiming import LEASE_MARGIN
 from cryptowatcher.pipeline.lanes import HAND, TRIP
 from cryptowatcher.pipeline.meters import Meters
-from cryptowatcher.pipeline.notify import LEASE_MARGIN, LONGEST_SLEEP, Notifier
+from cryptowatcher.pipeline.notify import LONGEST_SLEEP, Notifier
 from cryptowatcher.pipeline.pictures import Pictures
+from cryptowatcher.pipeline.switchboard import Directory
 from cryptowatcher.ports import Channel, Cursor, Step, Store, Tx
 from cryptowatcher.testing import virtual_time
 from cryptowatcher.testing.contracts.channel import sample_alert
@@ -152,6 +155,8 @@ class Outbox:
         kindness: Kindness | None = None,
         pictures: Pictures | None = None,
     ) -> Notifier:
+        wishes = Wishes(**msgspec.structs.asdict(kindness or Kindness()))
+        names = tuple((channel.name for channel in channels) if defaults is None else defaults)
         return Notifier(
             self.store,
             {channel.name: channel for channel in channels},
@@ -161,8 +166,7 @@ class Outbox:
             policies={channel.name: policy for channel in channels} | dict(policies or {}),
             grace=grace,
             meters=meters,
-            defaults=defaults,
-            kindness=kindness,
+            directory=Directory(Setting(channels=names, wishes=wishes)),
             pictures=pictures,
         )
 

@@ -105,7 +105,7 @@ async def newest_checkpoint(journal: Journal, store: Store) -> int:
     return 0 if found is None else found[0].seq
 
 
-@examples(10)
+@examples(6)
 @given(journeys(records=40), st.integers(0, 2**32))
 def test_a_checkpoint_and_the_journal_behind_it_give_the_state_of_a_straight_run(
     journey: Journey, seed: int

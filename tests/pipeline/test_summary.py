@@ -19,9 +19,11 @@ from cryptowatcher.domain.alerts import Alert, Part, first_id_at
 from cryptowatcher.domain.deliveries import Delivery
 from cryptowatcher.domain.messages import Message
 from cryptowatcher.domain.quiet import Kindness
+from cryptowatcher.domain.reaching import Setting, Wishes
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleSpec
 from cryptowatcher.domain.summary import Mark, Plan, plan_of
-from cryptowatcher.pipeline.summary import Summarizer
+from cryptowatcher.pipeline.summary import Summaries, Summarizer
+from cryptowatcher.pipeline.switchboard import Directory
 from cryptowatcher.ports import Store, Tx
 from cryptowatcher.summarizing import summarize
 from cryptowatcher.testing import virtual_time
@@ -54,6 +56,12 @@ class Office(House):
             store or self.store, self.clock, plan(text, **more), owner=owner, channels=("ops", "mail")
         )
 
+    def summing(
+        self, text: str = "daily 00:30", *, zone: str = "UTC", channels: tuple[str, ...] = ("ops", "mail")
+    ) -> Summaries:
+        wishes = Wishes(summary=text, time_zone=zone)
+        return Summaries(self.store, self.clock, Directory(Setting(channels=channels, wishes=wishes)))
+
     async def fire(self, count: int, *, owner: str = LOCAL_OWNER, at: int | None = None, **said: Any) -> None:  # type: ignore[override]  # of no rule here
         """Alerts at that time, now if none is said, each with a delivery that is in this state."""
         now = self.clock.now() if at is None else at
@@ -85,7 +93,7 @@ class Office(House):
 
 
 @asynccontextmanager
-async def working(*summarizers: Summarizer) -> AsyncIterator[None]:
+async def working(*summarizers: Summaries) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(each.run()) for each in summarizers]
     try:
         yield
@@ -115,7 +123,7 @@ def titles(messages: list[Message]) -> list[str]:
 def test_at_its_time_an_owner_is_told_once_what_each_day_brought(tmp_path: Path) -> None:
     async def story(office: Office) -> None:
         ops, mail = Reader(), Reader(name="mail")
-        async with working(office.summarizer()):
+        async with working(office.summing()):
             for day in range(2):
                 await office.until(day * DAY + MINUTE)
                 await office.fire(3)
@@ -215,7 +223,7 @@ def test_what_moved_is_of_the_pairs_that_rules_name_or_of_the_largest(
 
 def test_it_waits_until_all_of_its_stretch_was_watched(tmp_path: Path) -> None:
     async def story(office: Office) -> None:
-        async with working(office.summarizer()):
+        async with working(office.summing()):
             await office.until(DUE - 2)
             await office.until(DUE + 5 * MINUTE, watched=False)
             assert await office.summaries() == []
@@ -229,7 +237,7 @@ def test_it_waits_until_all_of_its_stretch_was_watched(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("zone", "hours"), [("UTC", 8), ("Asia/Kathmandu", 2.25)])
 def test_it_comes_by_its_owners_clock(tmp_path: Path, zone: str, hours: float) -> None:
     async def story(office: Office) -> None:
-        async with working(office.summarizer("daily 08:00", zone=zone)):
+        async with working(office.summing("daily 08:00", zone=zone)):
             await office.until(1)
             await office.until(hours * HOUR + 1)
             await asyncio.sleep(2)
@@ -246,8 +254,8 @@ def test_it_goes_where_it_should_and_waits_for_the_end_of_quiet_hours(tmp_path: 
         ops, mail = Reader(), Reader(name="mail")
         # 08:00 in Kathmandu is 02:15 UTC; its quiet hours name no place and are those of that clock.
         night = Kindness(quiet="07:00-09:00", time_zone="Asia/Kathmandu")
-        summarizer = office.summarizer("daily 08:00", zone="Asia/Kathmandu", channels=("mail",))
-        async with working(summarizer):
+        summing = office.summing("daily 08:00", zone="Asia/Kathmandu", channels=("mail",))
+        async with working(summing):
             await office.until(1)
             await office.until(2.25 * HOUR + 1)
             await asyncio.sleep(2)
@@ -269,7 +277,7 @@ def test_another_channel_stands_in_when_one_does_not_take_it(tmp_path: Path) -> 
     async def story(office: Office) -> None:
         ops, mail = Reader(fail()), Reader(name="mail")
         policies = {"ops": WITH_MAIL}
-        async with working(office.summarizer(channels=("ops",))):
+        async with working(office.summing(channels=("ops",))):
             await office.until(1)
             await office.until(DUE + 1)
             await asyncio.sleep(2)
@@ -297,11 +305,11 @@ def test_one_whose_time_nobody_was_there_for_is_told_late_if_it_is_no_day_old(
 ) -> None:
     async def story(office: Office) -> None:
         ops = Reader()
-        async with working(office.summarizer(text, channels=("ops",))):
+        async with working(office.summing(text, channels=("ops",))):
             await office.until(1)
         await office.until(DUE + away * HOUR)
         for _ in range(3):
-            async with working(office.summarizer(text, channels=("ops",))), running(office.notifier(ops)):
+            async with working(office.summing(text, channels=("ops",))), running(office.notifier(ops)):
                 await asyncio.sleep(MINUTE)
         late = [message.text.body.rpartition("Late: sent ")[2] for message in ops.read]
         assert late == [f"{each} after its end." for each in told]
@@ -312,11 +320,11 @@ def test_one_whose_time_nobody_was_there_for_is_told_late_if_it_is_no_day_old(
 def test_a_plan_that_is_new_tells_nothing_of_the_time_before_it(tmp_path: Path) -> None:
     async def story(office: Office) -> None:
         await office.until(DUE + HOUR)
-        async with working(office.summarizer()):
+        async with working(office.summing()):
             await office.until(DUE + 2 * HOUR)
-        async with working(office.summarizer("daily 02:00")):
+        async with working(office.summing("daily 02:00")):
             await office.until(3 * HOUR)
-        async with working(office.summarizer("daily 04:00")):
+        async with working(office.summing("daily 04:00")):
             await office.until(3.5 * HOUR)
             assert await office.summaries() == []
             await office.until(4 * HOUR + 1)
@@ -330,7 +338,7 @@ def test_a_clock_that_was_ahead_for_a_while_silences_no_summary(tmp_path: Path) 
     async def story(office: Office) -> None:
         ahead = Mark(plan().words, START_MS + 400 * DAY * 1000)
         await office.store.run(lambda tx: tx.mark_summary(LOCAL_OWNER, ahead))
-        async with working(office.summarizer()):
+        async with working(office.summing()):
             await office.until(1)
             await office.until(DUE + 1)
             await asyncio.sleep(2)
@@ -392,7 +400,7 @@ def test_whenever_it_dies_there_is_one_summary_with_all_its_deliveries(tmp_path:
 
 def test_two_that_sum_up_at_once_tell_it_once(tmp_path: Path) -> None:
     async def story(office: Office) -> None:
-        async with working(office.summarizer(), office.summarizer(channels=("phone",))):
+        async with working(office.summing(), office.summing(channels=("phone",))):
             await office.until(1)
             await office.until(DUE + 1)
             await asyncio.sleep(5)

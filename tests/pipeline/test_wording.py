@@ -29,5 +29,5 @@ def test_a_channel_is_given_the_owner_s_words_times_and_link(tmp_path: Path) -> 
     play(tmp_path, story)
     (message,) = given
     assert message.text.title == message.alert.pair.split("/")[0]
-    assert message.text.body.endswith(f" https://watch.example.org/#alert-{message.alert.id}")
+    assert message.text.body.endswith(f" https://watch.example.org/alerts/{message.alert.id}")
     assert message.text.body.split()[2] in ("CET", "CEST")

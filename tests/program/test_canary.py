@@ -26,6 +26,7 @@ from cryptowatcher.domain.addresses import Outbound
 from cryptowatcher.domain.canary import NAME, RULE, SYSTEM_OWNER
 from cryptowatcher.domain.deliveries import Delivery
 from cryptowatcher.domain.messages import Message
+from cryptowatcher.domain.reaching import Setting
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleSpec
 from cryptowatcher.errors import Unavailable
 from cryptowatcher.ports import Deps, Store, Tx
@@ -96,7 +97,7 @@ class World:
                 clock=self.clock,
                 random=Random(1),
                 holder=f"since {self.clock.now()}",
-                defaults=["people"],
+                setting=Setting(channels=("people",)),
                 beat_every=15.0,
             )
             await store.run(lambda tx: _save_rules(tx, self.clock.now()))

@@ -9,7 +9,6 @@ import pytest
 
 from cryptowatcher.domain.alerts import first_id_at
 from cryptowatcher.domain.deliveries import FINAL
-from cryptowatcher.domain.summary import plan_of
 from cryptowatcher.testing.virtual_time import START_MS
 from cryptowatcher.testing.world import Faults, simulate
 
@@ -22,8 +21,7 @@ MORE = [pytest.param(seed, marks=pytest.mark.chaos) for seed in range(1, 30)]
 
 @pytest.mark.parametrize("seed", [0, *MORE])
 def test_each_is_formed_once_and_sent_or_given_up_visibly(tmp_path: Path, seed: int) -> None:
-    plan = plan_of("daily 00:05", "UTC")
-    history = simulate(seed=seed, hours=0.2, folder=tmp_path, faults=FAULTS, summary=plan)
+    history = simulate(seed=seed, hours=0.2, folder=tmp_path, faults=FAULTS, summary="daily 00:05")
     told = [delivery for delivery in history.deliveries if delivery.kind == "summary"]
     (alert,) = {delivery.alert for delivery in told}
     assert alert.startswith(first_id_at(FIVE_PAST))

@@ -487,6 +487,41 @@ def test_logging_out_ends_this_session_and_logging_out_everywhere_all(tmp_path: 
     play(tmp_path, act)
 
 
+def test_somebody_sees_where_they_are_logged_in_and_logs_out_there(tmp_path: Path) -> None:
+    async def act(here: World, client: httpx.AsyncClient) -> None:
+        anna = await owner_of(here)
+        ben = await person(here, "ben", "user")
+        here.clock.at += HOUR
+        await log_in(client)
+        new = {**OURS, "cookie": f"cryptowatcher={client.cookies['cryptowatcher']}"}
+        client.cookies.clear()
+        listed = (await client.get("/api/v1/sessions", headers=new)).json()["items"]
+        assert [(each["this"], each["seen_at_ms"]) for each in listed] == [
+            (True, here.clock.at),
+            (False, here.clock.at - HOUR),
+        ]
+        path = f"/api/v1/sessions/{listed[1]['id']}"
+        assert (await client.delete(path, headers=by_cookie(ben))).status_code == 404
+        assert await who(client, by_cookie(anna)) == ("session", True)
+        assert (await client.delete(path, headers=new)).status_code == 204
+        assert await who(client, by_cookie(anna)) == ("nobody", True)
+        assert await who(client, new) == ("session", True)
+        assert (await client.delete(path, headers=new)).status_code == 404
+
+    play(tmp_path, act)
+
+
+def test_a_session_that_is_over_is_nowhere_one_is_logged_in(tmp_path: Path) -> None:
+    async def act(here: World, client: httpx.AsyncClient) -> None:
+        await owner_of(here)
+        here.clock.at += IDLE
+        await log_in(client)
+        listed = (await client.get("/api/v1/sessions")).json()["items"]
+        assert [each["this"] for each in listed] == [True]
+
+    play(tmp_path, act)
+
+
 def test_changing_the_password_takes_the_old_one_and_ends_all_other_sessions(tmp_path: Path) -> None:
     async def act(here: World, client: httpx.AsyncClient) -> None:
         anna = await owner_of(here)

@@ -30,13 +30,13 @@ def test_a_sample_and_a_stored_alert_are_told_in_the_channel_s_words(tmp_path: P
     async def act(here: World, client: httpx.AsyncClient) -> None:
         sample = (await client.post(PATH, json={})).json()
         assert sample["title"] == "bitcoin 50,123"
-        assert sample["link"].startswith("https://watch.example.org/#alert-")
+        assert sample["link"].startswith("https://watch.example.org/alerts/")
         this = alert()
         await here.append()
         await here.watched(alerts=[this])
         stored = (await client.post(PATH, json={"alert": this.id, "body": "{id} {rule}"})).json()
         assert stored["body"] == f"{this.id.rpartition('-')[2][:8]} {this.rule_name}"
-        assert stored["link"] == f"https://watch.example.org/#alert-{this.id}"
+        assert stored["link"] == f"https://watch.example.org/alerts/{this.id}"
         usual = (await client.post(PATH, json={"title": ""})).json()
         assert usual["title"] == "Buy: bitcoin/usd -5.23% (btc drops)"
 

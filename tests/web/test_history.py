@@ -13,7 +13,10 @@ import pytest
 from cryptowatcher.domain.alerts import Part
 from cryptowatcher.domain.deliveries import hold
 from cryptowatcher.domain.status import BlindPair, SourceStatus
-from tests.web.world import NOW, alert, delivery, source, world
+from cryptowatcher.web.alerts import AT_ONCE
+from tests.web.world import MINUTE, NOW, alert, candle, delivery, price, rule, source, world
+
+HOUR = 60 * MINUTE
 
 ALERTS = [alert(NOW + n, rule=f"r{n % 2}", pair="bitcoin/usd" if n < 3 else "ethereum/usd") for n in range(5)]
 NEWEST_FIRST = [a.id for a in sorted(ALERTS, key=lambda a: a.id, reverse=True)]
@@ -142,6 +145,135 @@ def test_an_alert_shows_its_parts_and_what_was_suppressed(tmp_path: Path) -> Non
     assert (by_id[ALERTS[1].id]["parts"], by_id[ALERTS[1].id]["suppressed"]) == ([], 0)
 
 
+def test_alerts_are_picked_by_advice_time_and_whether_they_were_acknowledged(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as here, here.client() as client:
+            buy = alert(NOW + 9, advice="buy")
+            await here.watched(alerts=[*ALERTS, buy])
+            await client.post(f"/api/v1/alerts/{ALERTS[2].id}/ack")
+
+            async def asked(query: str) -> list[str]:
+                return ids((await client.get(f"/api/v1/alerts?{query}")).json())
+
+            assert await asked("advice=buy") == await asked("advice=signal") == [buy.id]
+            assert await asked("advice=sell") == []
+            assert await asked("acknowledged=true") == [ALERTS[2].id]
+            assert await asked("acknowledged=false&kind=all") == [
+                buy.id, *(id_ for id_ in NEWEST_FIRST if id_ != ALERTS[2].id)
+            ]  # fmt: skip
+            assert await asked(f"from={NOW + 1}&to={NOW + 3}") == [ALERTS[2].id, ALERTS[1].id]
+            assert await asked(f"to={NOW + 3}&before={ALERTS[1].id}") == [ALERTS[0].id]
+            for wrong in ("advice=hold", "from=soon", "acknowledged=perhaps", "kind=edge"):
+                assert (await client.get(f"/api/v1/alerts?{wrong}")).status_code == 400, wrong
+
+    asyncio.run(scenario())
+
+
+def test_notices_stand_beside_alerts_where_they_are_asked_for(tmp_path: Path) -> None:
+    blind = alert(NOW + 7, kind="blind", rule="", pair="", parts=(Part("bitcoin/usd", None, 0.0),), value=1.0)
+    expired = alert(NOW + 8, kind="expired", rule_name="old one")
+    every, alerts, sights, first = ask(
+        tmp_path,
+        "/api/v1/alerts?kind=all",
+        "/api/v1/alerts",
+        "/api/v1/alerts?kind=sight",
+        "/api/v1/alerts?kind=all&limit=1",
+        alerts=[*ALERTS, blind, expired],
+    )
+    assert ids(every) == ids(alerts) == NEWEST_FIRST
+    assert [(each["id"], each["kind"]) for each in every["notices"]] == [
+        (expired.id, "expired"), (blind.id, "blind")
+    ]  # fmt: skip
+    assert (alerts["notices"], sights["items"]) == ([], [])
+    assert sights["notices"][0]["title"] == "bitcoin/usd is not seen"
+    assert (first["next"], first["items"], len(first["notices"])) == (expired.id, [], 1)
+
+
+def test_what_the_price_did_after_an_alert_is_told_when_it_is_known(tmp_path: Path) -> None:
+    earlier, this = alert(NOW), alert(NOW + 2 * HOUR)
+
+    async def scenario() -> None:
+        async with world(tmp_path) as here, here.client() as client:
+            after = candle(NOW + HOUR - MINUTE, ohlc=(1, 80_000, 1, 77_001.1))
+            seen = price("bitcoin/usd", 1.0, at=NOW + 2 * HOUR)
+            await here.watched(alerts=[earlier, this], candles=[after], prices=[seen])
+            here.clock.at = NOW + 2 * HOUR
+            full = (await client.get(f"/api/v1/alerts/{this.id}")).json()
+            assert [each["state"] for each in full["outcomes"]] == ["waiting"] * 3
+            assert full["outcomes"][0]["at_ms"] == NOW + 3 * HOUR
+            hour = full["earlier"][0]["outcomes"][0]
+            assert (hour["state"], hour["price"], round(hour["move"], 6)) == ("known", 77_001.1, 0.1)
+            listed = (await client.get("/api/v1/alerts?outcomes=true")).json()["items"]
+            assert listed[1]["outcomes"] == full["earlier"][0]["outcomes"]
+            assert (await client.get("/api/v1/alerts")).json()["items"][1]["outcomes"] == []
+
+    asyncio.run(scenario())
+
+
+def test_one_alert_says_how_well_its_pair_was_observed_and_what_became_of_its_rule(tmp_path: Path) -> None:
+    minutes = [candle(NOW - n * MINUTE) for n in range(1, 31)]
+
+    async def scenario() -> None:
+        async with world(tmp_path) as here, here.client() as client:
+            made = (await client.post("/api/v1/rules", json=rule(when="price >= 70000"))).json()
+            this = alert(NOW, rule=made["id"])
+            await here.watched(alerts=[this, ALERTS[1]], candles=minutes)
+            full = (await client.get(f"/api/v1/alerts/{this.id}")).json()
+            assert [(each["of_ms"], each["observed_ms"]) for each in full["observed"]] == [
+                (HOUR, HOUR // 2), (24 * HOUR, 0)
+            ]  # fmt: skip
+            assert full["words"] == "When the price of bitcoin/usd rises to 70000 or above."
+            numbers = {"value": 70_001.0, "previous": 69_999.0, "constant": 70_000.0}
+            assert full["compared"] == [{"text": "price >= 70000", "unit": "price", **numbers}]
+            assert (full["rule_now"]["version"], full["rule_now"]["snoozed_until_ms"]) == (1, None)
+            await client.post(f"/api/v1/rules/{made['id']}/snooze", json={"for": "1h"})
+            full = (await client.get(f"/api/v1/alerts/{this.id}")).json()
+            assert full["rule_now"]["snoozed_until_ms"] == NOW + HOUR
+            assert (await client.get(f"/api/v1/alerts/{ALERTS[1].id}")).json()["rule_now"] is None
+
+    asyncio.run(scenario())
+
+
+def test_a_condition_that_nobody_can_read_any_more_has_no_words(tmp_path: Path) -> None:
+    old = alert(NOW, condition="moon_phase(1d) > 3")
+    (answer,) = ask(tmp_path, f"/api/v1/alerts/{old.id}", alerts=[old])
+    assert (answer["words"], answer["compared"][0]["unit"]) == ("", "number")
+
+
+def test_several_alerts_are_acknowledged_at_once_and_others_stay(tmp_path: Path) -> None:
+    theirs = alert(NOW, owner="another", rule="theirs")
+
+    async def scenario() -> None:
+        async with world(tmp_path) as here, here.client() as client:
+            await here.watched(alerts=[*ALERTS, theirs])
+
+            async def ack(**body: Any) -> int:
+                return int((await client.post("/api/v1/alerts/ack", json=body)).json()["acknowledged"])
+
+            assert await ack(alerts=[ALERTS[4].id, theirs.id, "nothing"]) == 1
+            assert await ack(alerts=[ALERTS[4].id]) == 0
+            assert await ack(upto=ALERTS[2].id) == 3
+            assert await ack(upto=ALERTS[4].id) == 1
+            assert await here.store.run(lambda tx: tx.acknowledged([theirs.id])) == {}
+            wrong = await client.post("/api/v1/alerts/ack", json={"upto": "all"})
+            assert (wrong.status_code, wrong.json()["errors"][0]["path"]) == (400, "upto")
+
+    asyncio.run(scenario())
+
+
+def test_more_alerts_than_one_transaction_takes_are_acknowledged_too(tmp_path: Path) -> None:
+    many = [alert(NOW + n) for n in range(2 * AT_ONCE + 1)]
+
+    async def scenario() -> None:
+        async with world(tmp_path) as here, here.client() as client:
+            await here.watched(alerts=many)
+            answer = await client.post("/api/v1/alerts/ack", json={"upto": many[-2].id})
+            assert answer.json() == {"acknowledged": 2 * AT_ONCE}
+            assert ids((await client.get("/api/v1/alerts?acknowledged=false")).json()) == [many[-1].id]
+
+    asyncio.run(scenario())
+
+
 def test_a_held_delivery_says_until_when_and_why(tmp_path: Path) -> None:
     held = hold(delivery(ALERTS[0]), until=NOW + 5, why="active hours 08:00-22:00", now=NOW)
     (listed,) = ask(tmp_path, "/api/v1/deliveries", alerts=ALERTS[:1], deliveries=[held])
@@ -180,5 +312,45 @@ def test_the_alerts_of_somebody_else_are_not_there_to_be_acknowledged(tmp_path: 
             await here.watched(alerts=[theirs])
             assert (await client.post(f"/api/v1/alerts/{theirs.id}/ack")).status_code == 404
             assert await here.store.run(lambda tx: tx.acknowledged([theirs.id])) == {}
+
+    asyncio.run(scenario())
+
+
+def test_what_is_forgotten_of_an_alerts_past_is_not_called_unobserved(tmp_path: Path) -> None:
+    """Minutes are kept for a while; longer candles are kept for ever."""
+
+    async def scenario() -> None:
+        async with world(tmp_path) as here, here.client() as client:
+            this = alert(NOW)
+            await here.watched(alerts=[this], candles=[candle(NOW - 5 * MINUTE, 5 * MINUTE)])
+            for later, kept in ((0, [HOUR, 24 * HOUR]), (91 * 24 * HOUR, [24 * HOUR])):
+                here.clock.at = NOW + later
+                full = (await client.get(f"/api/v1/alerts/{this.id}")).json()
+                assert [each["of_ms"] for each in full["observed"]] == kept
+                assert full["observed"][-1]["observed_ms"] == 5 * MINUTE
+
+    asyncio.run(scenario())
+
+
+def test_what_came_after_many_alerts_is_looked_up_a_few_at_a_time(tmp_path: Path) -> None:
+    class Counting:
+        def __init__(self, store: Any) -> None:
+            self.store, self.asked = store, 0
+
+        async def run(self, work: Any) -> Any:
+            self.asked += 1
+            return await self.store.run(work)
+
+    async def scenario() -> None:
+        async with world(tmp_path) as here:
+            counting: Any = Counting(here.store)
+            await here.watched(alerts=[alert(NOW - n * MINUTE) for n in range(120)])
+            async with here.client(reads=counting) as client:
+                plain = (await client.get("/api/v1/alerts?limit=110")).json()["items"]
+                alone, counting.asked = counting.asked, 0
+                told = (await client.get("/api/v1/alerts?limit=110&outcomes=true")).json()["items"]
+            assert [each["id"] for each in told] == [each["id"] for each in plain]
+            assert [len(each["outcomes"]) for each in told] == [3] * 110
+            assert counting.asked - alone == 3
 
     asyncio.run(scenario())

@@ -81,6 +81,38 @@ def test_a_number_is_suggested_for_a_wished_number_of_alerts(tmp_path: Path) -> 
     play(tmp_path, act)
 
 
+def test_the_chart_shows_every_extreme_and_how_near_it_came_to_firing(tmp_path: Path) -> None:
+    async def act(here: World, client: httpx.AsyncClient) -> None:
+        assert (await ask(client))[1]["chart"] is None
+        body = (await ask(client, bars=40))[1]
+        chart = body["chart"]
+        assert (chart["interval_ms"], len(chart["close"])) == (60 * MINUTE, 34)  # of half an hour it were too many
+        starts = chart["start_ms"]
+        assert starts == [
+            END - N * MINUTE + 20 * MINUTE - 60 * MINUTE + n * 60 * MINUTE for n in range(len(starts))
+        ]
+        highs = [3.0 if any(start <= at - 1 < start + 60 * MINUTE for at in jumps()) else 1.0 for start in starts]
+        assert chart["high"] == highs
+        assert (set(chart["low"]), set(chart["close"]), chart["value"]) == ({1.0}, {1.0}, [])
+        assert body["threshold"] == {"name": "price", "constant": 2.0, "rises": True, "unit": "price"}
+
+        moved = (await ask(client, "change(2m) >= 50%", bars=40))[1]
+        assert moved["threshold"]["unit"] == "fraction"
+        assert moved["chart"]["value"] == [pytest.approx(high - 1) for high in moved["chart"]["high"]]
+        fell = (await ask(client, "change(2m) <= -50%", bars=40))[1]
+        assert min(fell["chart"]["value"]) == pytest.approx(1 / 3 - 1)
+        several = (await ask(client, "price >= 2 or price < 1", bars=40))[1]
+        assert (several["threshold"], several["chart"]["value"]) == (None, [])
+        assert (await ask(client, pair="nobody/usd", bars=40))[1]["chart"] is None
+
+    play(tmp_path, act)
+
+
+def jumps() -> list[int]:
+    """When the minutes ended in which the price was 3."""
+    return [END - (N - n - 1) * MINUTE for n in range(N) if n % 100 == 50]
+
+
 def test_what_cannot_be_said_is_unknown(tmp_path: Path) -> None:
     async def act(here: World, client: httpx.AsyncClient) -> None:
         status, body = await ask(client, pair="nobody/usd")

@@ -178,7 +178,7 @@ def test_alerts_are_picked_by_a_rules_name_too_and_by_the_id_of_a_removed_rule(t
                 answer = await client.get("/api/v1/alerts", params={"rule": asked})
                 assert [item["id"] for item in answer.json()["items"]] == [wanted.id]
             last = await client.get("/api/v1/alerts", params={"rule": ALERT.rule, "before": ALERT.id})
-            assert last.json() == {"items": [], "next": None}
+            assert last.json() == {"items": [], "notices": [], "next": None}
 
     asyncio.run(scenario())
 

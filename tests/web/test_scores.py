@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleSpec
-from cryptowatcher.domain.signals import signal_of
+from cryptowatcher.domain.signals import Signal, signal_of
+from cryptowatcher.domain.strategies import STRATEGIES
 from cryptowatcher.ports import Tx
 from tests.web.world import MINUTE, NOW, alert, candle, world
 
@@ -25,10 +27,7 @@ def ask(tmp_path: Path, *, signals: int, spec: RuleSpec = SPEC, path: str = "sco
 
             def save(tx: Tx) -> str:
                 rule = tx.save_rule(LOCAL_OWNER, spec, head=0, now=NOW)
-                found = [
-                    alert(first + n * 3 * HOUR, rule=rule.id, advice="buy", price=100.0) for n in range(signals)
-                ]
-                tx.save_signals([signal_of(each, 101.0, horizon=HOUR, now=NOW) for each in found])
+                tx.save_signals(worth(rule.id, first, signals))
                 return rule.id
 
             rule = await here.store.run(save)
@@ -46,6 +45,61 @@ def test_the_score_of_a_rule_is_public_to_its_owner(tmp_path: Path) -> None:
     assert (round(hour["mean"], 6), hour["holding"], hour["usual_hit_rate"]) == (0.01, 0.0, 0.0)
     assert (day["firings"], week["mean"], week["beats_random"]) == (0, None, None)
     assert week["label"] == "no firings to judge"
+
+
+def test_the_scores_of_all_rules_that_advise_are_told_at_once_and_anew_when_more_is_known(tmp_path: Path) -> None:
+    first = NOW - NOW % HOUR - 300 * HOUR
+
+    async def scenario() -> None:
+        async with world(tmp_path) as here, here.client() as client:
+            await here.watched(candles=[candle(first + n * 5 * MINUTE, 5 * MINUTE) for n in range(3_600)])
+            specs = [SPEC, RuleSpec(name="a second", pairs=("all",), when="price > 1", advice="sell"),
+                     RuleSpec(name="no advice", pairs=("all",), when="price > 1")]  # fmt: skip
+
+            def save(tx: Tx) -> str:
+                saved = [tx.save_rule(LOCAL_OWNER, spec, head=0, now=NOW) for spec in specs]
+                return saved[0].id
+
+            rule = await here.store.run(save)
+            assert [each["name"] for each in await told(client)] == ["a second", "btc drops"]
+            for known in (12, 13):
+                await here.store.run(partial(save_signals, signals=worth(rule, first, known)))
+                _, scored = await told(client)
+                alone = (await client.get(f"/api/v1/rules/{rule}/score")).json()
+                assert (scored["scores"], scored["scores"][0]["firings"]) == (alone["scores"], known)
+                assert await told(client) == await told(client)
+            assert (scored["when"], scored["pairs"], scored["paused"]) == (SPEC.when, ["bitcoin/usd"], False)
+
+    asyncio.run(scenario())
+
+
+def save_signals(tx: Tx, *, signals: list[Signal]) -> None:
+    tx.save_signals(signals)
+
+
+async def told(client: Any) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = (await client.get("/api/v1/scores")).json()["items"]
+    return items
+
+
+def worth(rule: str, first: int, signals: int) -> list[Signal]:
+    """A signal every third hour, that was worth one percent after an hour."""
+    found = [alert(first + n * 3 * HOUR, rule=rule, advice="buy", price=100.0) for n in range(signals)]
+    return [signal_of(each, 101.0, horizon=HOUR, now=NOW) for each in found]
+
+
+def test_the_starter_strategies_are_rules_that_can_be_made(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with world(tmp_path) as here, here.client() as client:
+            items = (await client.get("/api/v1/strategies")).json()["items"]
+            assert [each["name"] for each in items] == [each.name for each in STRATEGIES]
+            for each in (rule for strategy in items for rule in strategy["rules"]):
+                assert each["words"].startswith("When")
+                body = {name: each[name] for name in ("name", "when", "advice", "cooldown")}
+                made = await client.post("/api/v1/rules", json={**body, "pairs": ["all"], "channels": ["ops"]})
+                assert made.status_code == 201, made.text
+
+    asyncio.run(scenario())
 
 
 def test_few_signals_say_nothing(tmp_path: Path) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 import msgspec
 
 from cryptowatcher.domain.alerts import Part
+from cryptowatcher.domain.reaching import Setting, Wishes
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleSpec
-from cryptowatcher.domain.summary import plan_of
 from cryptowatcher.testing.contracts.store_case import sample_candle
 from tests.web.world import NOW, alert, delivery, price, world
 
-PLAN = plan_of("daily 06:00", "UTC")
+SETTING = Setting(wishes=Wishes(summary="daily 06:00"))
+PLAN = SETTING.wishes.plan()
 HOUR = 3_600_000
 FIVE = 300_000
 
@@ -31,7 +32,7 @@ def test_it_answers_of_the_stretch_so_far(tmp_path: Path) -> None:
     lost = msgspec.structs.replace(delivery(fired[0]), state="given_up", finished_at=NOW - 1, last_error="no")
 
     async def scenario() -> dict[str, Any]:
-        async with world(tmp_path) as here, here.client(plan=PLAN) as client:
+        async with world(tmp_path) as here, here.client(setting=SETTING) as client:
             spec = RuleSpec(name="r", pairs=("bitcoin/usd",), when="price > 1")
             await here.store.run(lambda tx: tx.save_rule(LOCAL_OWNER, spec, head=0, now=0))
             await here.watched(

@@ -16,6 +16,7 @@ from cryptowatcher.adapters.stores.sqlite import open_sqlite_store
 from cryptowatcher.domain.alerts import Alert, alert_id
 from cryptowatcher.domain.candles import Candle
 from cryptowatcher.domain.deliveries import Delivery, delivery_id
+from cryptowatcher.domain.reaching import StoredChannel
 from cryptowatcher.domain.records import Beat, Body, Draft
 from cryptowatcher.domain.rules.model import LOCAL_OWNER
 from cryptowatcher.domain.status import Price, SourceStatus
@@ -27,6 +28,13 @@ from cryptowatcher.web.live import Hub
 NOW = 1_800_000_000_000
 MINUTE = 60_000
 CHEAP = Cost(memory=8, passes=1)
+
+
+def configured(name: str) -> StoredChannel:
+    """A channel of the configuration, as it may be shown."""
+    return StoredChannel(
+        owner=LOCAL_OWNER, name=name, kind="console", settings={"timeout": "5s"}, secrets={}, changed_at=0
+    )
 
 
 class SetClock:
@@ -61,6 +69,7 @@ class World:
             "hub": self.hub,
             "version": "1.2.3",
             "channels": ("ops", "phone"),
+            "configured": tuple(configured(name) for name in ("ops", "phone")),
             "open": True,
             "passwords": Passwords(CHEAP),
         }

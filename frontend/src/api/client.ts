@@ -30,6 +30,11 @@ export class Problem extends Error {
     super(message);
   }
 
+  /** The sentence, and what to do. */
+  get said(): string {
+    return [this.message, this.hint].filter(Boolean).join(": ");
+  }
+
   /** What is wrong with one field, as a sentence; empty when nothing is. */
   of(field: string): string {
     const found = this.fields.find((each) => each.path === field);
@@ -69,7 +74,7 @@ async function call<A>(method: string, template: string, asked: Loose): Promise<
   const path = template.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(asked.path?.[name] ?? ""));
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries((asked.query ?? {}) as Record<string, unknown>))
-    if (value !== undefined && value !== null) query.set(name, String(value));
+    if (value !== undefined && value !== null) for (const each of [value].flat()) query.append(name, String(each));
   const init: RequestInit = { method };
   if (asked.body !== undefined) {
     init.body = JSON.stringify(asked.body);

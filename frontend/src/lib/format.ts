@@ -2,6 +2,20 @@
 
 const SIGNS: Record<string, string> = { usd: "$", eur: "€", gbp: "£", jpy: "¥", inr: "₹", krw: "₩" };
 
+const FORMATS = new Map<string, Intl.NumberFormat>();
+
+/** Making a format takes longer than using it a hundred times, and a market is hundreds of numbers a second. */
+function formatOf(least: number, most: number, roundingMode: "halfEven" | "halfExpand"): Intl.NumberFormat {
+  const key = `${least} ${most} ${roundingMode}`;
+  let found = FORMATS.get(key);
+  if (!found) {
+    const options = { minimumFractionDigits: least, maximumFractionDigits: most, roundingMode };
+    found = new Intl.NumberFormat("en-US", options as Intl.NumberFormatOptions);
+    FORMATS.set(key, found);
+  }
+  return found;
+}
+
 /** Six significant digits, never fewer than stand before the point; as the program's own texts write it. */
 export function number(value: number): string {
   const size = Math.abs(value);
@@ -9,7 +23,7 @@ export function number(value: number): string {
     return Number(value.toPrecision(6)).toExponential().replace("e+", "e");
   }
   const maximumFractionDigits = size ? Math.max(5 - Math.floor(Math.log10(size)), 0) : 0;
-  return value.toLocaleString("en-US", { maximumFractionDigits, roundingMode: "halfEven" } as Intl.NumberFormatOptions);
+  return formatOf(0, maximumFractionDigits, "halfEven").format(value);
 }
 
 export function price(value: number, currency: string): string {
@@ -30,7 +44,7 @@ export function percent(fraction: number | null): string {
   if (fraction === null) return "–";
   const size = Math.abs(fraction * 100);
   const digits = size < 9.995 ? 2 : size < 99.95 ? 1 : 0;
-  const shown = size.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  const shown = formatOf(digits, digits, "halfExpand").format(size);
   const nothing = Number(shown.replaceAll(",", "")) === 0;
   return `${nothing ? "" : fraction < 0 ? "−" : "+"}${shown} %`;
 }
@@ -81,4 +95,9 @@ export function hueOf(asset: string): number {
   let hash = 7;
   for (let i = 0; i < asset.length; i++) hash = (hash * 31 + asset.charCodeAt(i)) % 3600;
   return hash / 10;
+}
+
+/** As a field for date and time has it, in the reader's zone: 2026-01-31T08:00. */
+export function asField(ms: number): string {
+  return new Date(ms - new Date(ms).getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }

@@ -49,7 +49,7 @@ class Lists {
       return true;
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      this.trouble = [error.message, error.hint].filter(Boolean).join(": ");
+      this.trouble = error.said;
       return false;
     }
   }

@@ -12,7 +12,8 @@ const PATIENCE = 4_000;
 type Told =
   | { kind: "snapshot" | "prices"; prices: PriceAnswer[]; alerts: AlertInList[] }
   | { kind: "state"; state: Live["state"] }
-  | { kind: "hello" };
+  | { kind: "hello" }
+  | { kind: "who" };
 
 class Live {
   state: "connecting" | "live" | "lost" = $state("connecting");
@@ -20,6 +21,8 @@ class Live {
   heardAt: number = $state(0);
   #stream: EventSource | null = null;
   #channel: BroadcastChannel | null = null;
+  /** Whether there ever was another tab to tell: copying a whole market for nobody costs milliseconds a second. */
+  #heard = false;
   #retry: ReturnType<typeof setTimeout> | undefined;
 
   start(): () => void {
@@ -30,6 +33,7 @@ class Live {
       this.#channel.onmessage = (event: MessageEvent<Told>) => this.#told(event.data);
       this.#channel.postMessage({ kind: "hello" } satisfies Told);
       const lead = () => {
+        this.#channel?.postMessage({ kind: "who" } satisfies Told);
         this.#open();
         return new Promise<void>((resolve) => ended.signal.addEventListener("abort", () => resolve()));
       };
@@ -73,7 +77,7 @@ class Live {
         const { prices = [], alerts = [] } = JSON.parse(event.data) as { prices?: PriceAnswer[]; alerts?: AlertInList[] };
         const told: Told = { kind: kind === "snapshot" ? "snapshot" : "prices", prices, alerts };
         this.#take(told);
-        this.#channel?.postMessage(told);
+        if (this.#heard) this.#channel?.postMessage(told);
       });
     }
   }
@@ -93,9 +97,19 @@ class Live {
   #told(told: Told): void {
     if (told.kind === "state") {
       if (!this.#stream) this.state = told.state;
-    } else if (told.kind !== "hello") {
+    } else if (told.kind === "who") {
+      this.#channel?.postMessage({ kind: "hello" } satisfies Told);
+    } else if (told.kind === "hello") {
+      this.#heard = true;
+      this.#greet();
+    } else {
       this.#take(told);
-    } else if (this.#stream && market.known) {
+    }
+  }
+
+  /** Another tab has come: what is known. */
+  #greet(): void {
+    if (this.#stream && market.known) {
       const prices = market.rows.map((row) => row.told());
       this.#channel?.postMessage({ kind: "snapshot", prices, alerts: market.alerts } satisfies Told);
       this.#say(this.state);

@@ -1,4 +1,5 @@
 // What is known of all pairs. Prices come by the live stream, what they are compared with from /market.
+import { untrack } from "svelte";
 import { get } from "../api/client";
 import type { AlertInList, Market as Past, PriceAnswer } from "../api/schema";
 import { nameOf } from "./format";
@@ -79,6 +80,11 @@ class Market {
   alerts: AlertInList[] = $state.raw([]);
   /** Whether a first answer has come. */
   known: boolean = $state(false);
+  /** The largest first, as they were when coins last came: to follow each price would be work for nothing. */
+  readonly largest: Row[] = $derived.by(() => {
+    const rows = this.rows;
+    return untrack(() => rows.toSorted((a, b) => (b.cap ?? 0) - (a.cap ?? 0)));
+  });
   #past: Past | null = null;
   #places = new Map<string, number>();
 

@@ -10,9 +10,11 @@ class Session {
   me: Me | null = $state.raw(null);
   /** Whether the first answer is late because nothing answers. */
   away: boolean = $state(false);
-  /** Set while logging out: what would be refused from then on is not asked for any more. */
+  /** Set while logging out, or in anew: what would be refused from then on is not asked for any more. */
   leaving: boolean = $state(false);
   readonly inside: boolean = $derived(this.me !== null && this.me.kind !== "nobody");
+  /** A viewer looks only. */
+  readonly mayChange: boolean = $derived(this.me?.role !== "viewer");
   #retry: ReturnType<typeof setTimeout> | undefined;
   #asking: Promise<void> | null = null;
   /** Whose rules, lists and alerts this page holds. */
@@ -52,6 +54,16 @@ class Session {
       throw error;
     }
     location.assign("/login");
+  }
+
+  /** While this session is put in the place of another nothing is asked that the old one would be refused. */
+  async exchange(work: () => Promise<unknown>): Promise<void> {
+    this.leaving = true;
+    try {
+      await work();
+    } finally {
+      this.leaving = false;
+    }
   }
 
   async #ask(): Promise<void> {

@@ -2,6 +2,7 @@
 import { get } from "../api/client";
 import type { SourceAnswer } from "../api/schema";
 import { age } from "./format";
+import { whileSeen } from "./poll";
 
 const EVERY = 10_000;
 
@@ -15,17 +16,13 @@ class Sources {
   }
 
   start(): () => void {
-    const look = async () => {
-      if (document.hidden) return;
+    return whileSeen(EVERY, async () => {
       try {
         this.all = (await get("/api/v1/sources")).items;
       } catch {
         return; // the live stream says that nothing answers
       }
-    };
-    void look();
-    const timer = setInterval(() => void look(), EVERY);
-    return () => clearInterval(timer);
+    });
   }
 }
 

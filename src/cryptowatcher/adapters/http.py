@@ -276,9 +276,10 @@ def _too_large(response: httpx.Response, max_bytes: int) -> Unavailable:
 def _address(url: str) -> httpx.URL:
     try:
         address = httpx.URL(url)
-    except httpx.InvalidURL as error:
+        host = address.host  # a name that begins like one in other letters is only read here
+    except (httpx.InvalidURL, UnicodeError) as error:
         raise translate(error, "the address") from error
-    if address.scheme not in ("http", "https") or not address.host or (address.port or 0) > 65535:
+    if address.scheme not in ("http", "https") or not host or (address.port or 0) > 65535:
         raise Refused("not an http or https address", reason="bad_url")
     return address
 

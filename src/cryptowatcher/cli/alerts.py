@@ -1,20 +1,25 @@
-"""`cryptowatcher alerts`, and `alerts ack`; `alerts summary` stands in summary.py."""
+"""`cryptowatcher alerts`, `alerts show` and `alerts ack`; `alerts summary` stands in summary.py."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import typer
+from rich.text import Text
 
+from cryptowatcher.cli.deliveries import show as show_deliveries
 from cryptowatcher.cli.options import AsJson, ConfigFile, DataDir, new_app, pair_named, settings
-from cryptowatcher.cli.output import as_json, moment, note, now, table
+from cryptowatcher.cli.output import as_json, console, moment, note, now, table
 from cryptowatcher.cli.storage import change, read
 from cryptowatcher.cli.summary import summary
-from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.alerts import Advice, Alert, first_id_at, is_condition
+from cryptowatcher.domain.deliveries import Delivery
+from cryptowatcher.domain.intervals import parse_duration, show_duration
+from cryptowatcher.domain.outcomes import Outcome, outcomes
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, Rule
-from cryptowatcher.domain.texts import show_price, show_value
+from cryptowatcher.domain.texts import alert_text, show_percent, show_price, show_value
 from cryptowatcher.errors import ConfigError
 from cryptowatcher.ports import Tx
 
@@ -22,8 +27,18 @@ app = new_app()
 app.command()(summary)
 
 
+ADVISED: tuple[Advice, ...] = ("buy", "sell")
 MOST = 1_000
 """Alerts that are looked through at once."""
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert, what the price did after it, and each message of it."""
+
+    alert: Alert
+    acknowledged_at: int | None
+    outcomes: list[Outcome]
+    deliveries: list[Delivery]
 
 
 class Listed(Alert, frozen=True, kw_only=True):
@@ -41,6 +56,14 @@ def alerts(
     before: Annotated[
         str | None, typer.Option("--before", metavar="ID", help="Only those before this one.")
     ] = None,
+    advice: Annotated[
+        Literal["buy", "sell", "info", "signal"] | None,
+        typer.Option("--advice", help="Only with this advice; signal: buy or sell."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="DURATION", help="Only of the last: 1h, 7d.")
+    ] = None,
+    unseen: Annotated[bool, typer.Option("--unseen", help="Only those that nobody has acknowledged.")] = False,
     json: AsJson = False,
     config_file: ConfigFile = None,
     data_dir: DataDir = None,
@@ -52,13 +75,16 @@ def alerts(
     if context.invoked_subcommand:
         return
     name = pair_named(pair, where="--pair") if pair else None
+    wanted = None if advice is None else ADVISED if advice == "signal" else (advice,)
+    first = None if since is None else first_id_at(max(0, now() - parse_duration(since, where="--since")))
     config = settings(config_file, data_dir)
 
     def find(tx: Tx) -> tuple[Rule | None, list[Alert], dict[str, int]]:
         known = tx.rule(LOCAL_OWNER, rule) if rule else None
         # A removed rule is no longer known, but its alerts are, by its id.
         id_ = known.id if known else rule
-        found = tx.alerts(LOCAL_OWNER, limit=limit, before=before, rule=id_, pair=name)
+        found = tx.alerts(LOCAL_OWNER, limit=limit, before=before, since=first, rule=id_, pair=name, advice=wanted,
+                          acknowledged=False if unseen else None)  # fmt: skip
         return known, found, tx.acknowledged([alert.id for alert in found])
 
     known, found, seen = read(config, find)
@@ -71,6 +97,59 @@ def alerts(
     if rule and not known and not found:
         note(f"there is no rule {rule!r}; see `cryptowatcher rules list`")
         raise typer.Exit(1)
+
+
+@app.command(name="show")
+def show_one(
+    alert: Annotated[str, typer.Argument(metavar="ID", help="An alert's id.")],
+    json: AsJson = False,
+    config_file: ConfigFile = None,
+    data_dir: DataDir = None,
+) -> None:
+    """One alert: why it fired, what the price did after, and what became of each message.
+
+    Exit code 1 when there is none of that id. With --json one document, times in epoch milliseconds.
+    """
+    at = now()
+
+    def find(tx: Tx) -> Shown | None:
+        this = tx.alerts_named([alert]).get(alert)
+        if this is None or this.owner != LOCAL_OWNER or not is_condition(this.kind):
+            return None
+        seen = max((price.observed_at for price in tx.prices([this.pair])), default=0)
+        return Shown(
+            alert=this,
+            acknowledged_at=tx.acknowledged([alert]).get(alert),
+            outcomes=outcomes(this, tx.closes, seen=seen, now=at),
+            deliveries=tx.deliveries(LOCAL_OWNER, limit=MOST, alert=alert),
+        )
+
+    found = read(settings(config_file, data_dir), find)
+    if found is None:
+        note(f"there is no alert {alert!r}; see `cryptowatcher alerts`")
+        raise typer.Exit(1)
+    if json:
+        as_json(found)
+        return
+    text = alert_text(found.alert, now=found.alert.at)
+    seen_at = found.acknowledged_at
+    told = f"Acknowledged {moment(seen_at)} UTC." if seen_at else "Nobody has acknowledged it."
+    lines = [text.title, "", text.body, told, "", *map(_after, found.outcomes)]
+    console().print(Text("\n".join(lines)), soft_wrap=True)
+    if found.deliveries:
+        show_deliveries(found.deliveries, {found.alert.id: found.alert})
+
+
+def _after(outcome: Outcome) -> str:
+    """`After 1d: +2.3% to 51,000.`"""
+    after = f"After {show_duration(outcome.after)}"
+    if outcome.price is None or outcome.move is None:
+        known = f"known {moment(outcome.at)} UTC" if outcome.state == "waiting" else "not known"
+        return f"{after}: {known}."
+    worth = (
+        "" if outcome.worth is None else f"; following the advice gave {show_percent(outcome.worth)} after fees"
+    )
+    return f"{after}: {show_percent(outcome.move)} to {show_price(outcome.price)}{worth}."
 
 
 @app.command()

@@ -13,6 +13,7 @@ from cryptowatcher.cli.options import AsJson, ConfigFile, DataDir, new_app, sett
 from cryptowatcher.cli.output import as_json, moment, note, table
 from cryptowatcher.cli.storage import change, read
 from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.channel_names import name_in
 from cryptowatcher.domain.deliveries import Delivery
 from cryptowatcher.domain.rules.model import LOCAL_OWNER
 from cryptowatcher.errors import ConfigError
@@ -97,7 +98,7 @@ def show(found: list[Delivery], about: Mapping[str, Alert]) -> None:
             moment(each.created_at),
             about[each.alert].rule_name if each.alert in about else each.rule,
             about[each.alert].pair if each.alert in about else "",
-            each.channel,
+            name_in(each.channel),
             Text("held" if each.is_held else each.state.replace("_", " "), style=STYLES.get(each.state, "")),
             str(each.attempts),
             moment(each.finished_at) if each.finished_at else f"due {moment(each.due_at)}",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 from cryptowatcher.domain.features import Function, Parameter, catalogue
-from cryptowatcher.domain.rules.tree import Functions, show_argument
+from cryptowatcher.domain.rules.described import WRITTEN_AS, argument, meaning
+from cryptowatcher.domain.rules.tree import Functions
 
 INTRODUCTION = """# Functions of conditions
 
@@ -19,16 +20,6 @@ stands in [Rules](rules.md).
 - **Compared with** says how the number on the other side is written. `%` is a share: 5% is 0.05.
 """
 
-_WRITTEN_AS = {
-    "price": "a price",
-    "money": "an amount",
-    "fraction": "%",
-    "number": "a number",
-    "time": "a duration",
-}
-_KINDS = {"price": "a price", "pair": "a pair", "feature": "a function", "window": "a window",
-          "interval": "an interval"}  # fmt: skip
-
 
 def main() -> None:
     sys.stdout.write(reference(catalogue()))
@@ -37,8 +28,8 @@ def main() -> None:
 def reference(functions: Functions) -> str:
     """The whole page."""
     rows = [
-        f"| `{function.name}` | {_arguments(function, functions)} | {_meaning(function)} "
-        f"| {_WRITTEN_AS[function.unit]} | `{function.example}` |"
+        f"| `{function.name}` | {_arguments(function, functions)} | {meaning(function, '*')} "
+        f"| {WRITTEN_AS[function.unit]} | `{function.example}` |"
         for function in sorted(functions.values(), key=lambda function: function.name)
     ]
     head = ["| function | arguments | what it is | compared with | example |", "|---|---|---|---|---|"]
@@ -51,20 +42,10 @@ def _arguments(function: Function, functions: Functions) -> str:
 
 def _argument(parameter: Parameter, functions: Functions) -> str:
     """`count: 1 to 1000, 14 if left out`."""
-    if parameter.kind in ("count", "number"):
-        low, high = (show_argument(parameter.kind, bound, functions) for bound in (parameter.low, parameter.high))
-        what = f"{low} to {high}"
-    else:
-        what = _KINDS[parameter.kind]
-    if parameter.default is None:
-        return f"{parameter.name}: {what}"
-    default = show_argument(parameter.kind, parameter.default, functions)
-    return f"{parameter.name}: {what}, {f'`{default}`' if default else 'the own'} if left out"
-
-
-def _meaning(function: Function) -> str:
-    """What it is called in a sentence, with the names of its arguments."""
-    return function.says.format_map({each.name: f"*{each.name}*" for each in function.parameters})
+    said = argument(parameter, functions)
+    if said.default is None:
+        return f"{said.name}: {said.what}"
+    return f"{said.name}: {said.what}, {f'`{said.default}`' if said.default else 'the own'} if left out"
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 import typer
 
+from cryptowatcher.domain.findings import about_check
 from cryptowatcher.domain.texts import plain
 from cryptowatcher.errors import ConfigError, Unavailable
 from cryptowatcher.listening import asked_at
@@ -26,16 +27,6 @@ DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8000
 
 LONGEST = 256 * 1024
 """Bytes of an answer; a longer one is not ours."""
-
-ADVICE = {
-    "pipeline": "what it says of itself; if it is silent, see its log and start the watcher again",
-    "store": "the disk, or the database: `cryptowatcher doctor` says which",
-    "journal": "the pipeline writes nothing: see its log, then start the watcher again; that is recovery",
-    "watch": "it catches up by itself after a start; if it stays behind, this machine is too busy",
-    "source": "`cryptowatcher check --online` asks each source once and says what came back",
-    "sources": "none has answered yet: `cryptowatcher check --online` asks each once",
-}
-"""What to look at when a check fails, by the part of its name before the colon."""
 
 # As in `options`, whose import takes longer than all of this.
 app = typer.Typer(
@@ -105,8 +96,7 @@ def health(
         return
     print(f"not ok: cryptowatcher {plain(answer.version)} at {page}")
     for check in failed:
-        advice = ADVICE.get(check.name.partition(":")[0], "docs/operations.md says what this check means")
-        print(f"  {plain(check.name)}: {plain(check.detail)}\n    → {advice}")
+        print(f"  {plain(check.name)}: {plain(check.detail)}\n    → {about_check(check.name)}")
     raise typer.Exit(1)
 
 

@@ -109,7 +109,9 @@ def page_specimen() -> str:
         source="s",
         seq=1,
     )
-    counts = Counts(outbox={}, alerts=0, observed_at=[0], largest=[price], rules={"active": 1, "paused": 0})
+    counts = Counts(
+        outbox={}, alerts=0, prices=[], observed_at=[0], largest=[price], rules={"active": 1, "paused": 0}
+    )
     source = SourceStatus(source="s", state="ok", since=0, calls_per_month=1)
     facts = Facts(
         now=0,

@@ -17,11 +17,11 @@ Exit codes: 0 ok · 1 not ok: nothing found, not reachable · 2 the command line
 """
 
 FAMILIES = {
-    "rules": ("check", "list", "add", "remove", "pause", "resume", "why"),
+    "rules": ("check", "list", "add", "remove", "pause", "resume", "why", "export", "import"),
     "users": ("list", "link", "invite", "reset-password", "token", "disable"),
     "lists": ("list", "set", "add", "remove", "delete"),
     "alerts": ("ack", "summary"),
-    "channels": ("list", "preview", "test"),
+    "channels": ("list", "preview", "test", "add", "remove", "preferences"),
 }
 
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "check": ("check", "Check the configuration and show every setting and where it came from."),
     "prices": ("prices", "The newest price of each pair."),
     "candles": ("candles", "A pair's candles as a chart or as data."),
+    "explain": ("explain", "A pair's move: how far, how unusual, and what else was so in that time."),
     "sources": ("sources", "The sources: what they see, and why not."),
     "rules": ("rules", "List, add, remove, pause and resume rules."),
     "lists": ("lists", "Named lists of pairs, for rules to be on."),

@@ -1,6 +1,6 @@
 """`cryptowatcher rules`: list, add, remove, pause, resume, renew, snooze, wake.
 
-`check`, `preview`, `why` and `score` are files of their own."""
+`check`, `preview`, `why`, `score`, `export` and `import` are files of their own."""
 
 from __future__ import annotations
 
@@ -25,17 +25,20 @@ from cryptowatcher.cli.options import (
     settings,
 )
 from cryptowatcher.cli.output import as_json, moment, note, now, table
+from cryptowatcher.cli.own_channels import known_channels
 from cryptowatcher.cli.rules_check import check_rule
+from cryptowatcher.cli.rules_exchange import export_rules, import_rules
 from cryptowatcher.cli.rules_preview import preview_rule
 from cryptowatcher.cli.rules_why import why_rule
 from cryptowatcher.cli.score import score
 from cryptowatcher.cli.storage import change, read
 from cryptowatcher.cli.unseen import note_unseen, observed
-from cryptowatcher.config import Config, name_of
+from cryptowatcher.config import Config
 from cryptowatcher.domain.defaults import DEFAULT_RULES
 from cryptowatcher.domain.hours import expired, parse_until, renewed
 from cryptowatcher.domain.intervals import parse_duration
 from cryptowatcher.domain.rules.check import check_channels, check_spec
+from cryptowatcher.domain.rules.exchange import differences
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, Rule, RuleSpec, origin_after_edit, rule_id
 from cryptowatcher.errors import ConfigError
 from cryptowatcher.ports import Tx
@@ -45,6 +48,8 @@ app = new_app()
 app.command("check")(check_rule)
 app.command("preview")(preview_rule)
 app.command("why")(why_rule)
+app.command("export")(export_rules)
+app.command("import")(import_rules)
 app.command()(score)
 
 _OF_DEFAULTS = {spec.pairs for spec in DEFAULT_RULES}
@@ -258,27 +263,12 @@ def check(spec: RuleSpec, config: Config) -> None:
     """ConfigError, naming the option, for what is wrong with a rule."""
     try:
         check_spec(spec)
-        check_channels(spec, [name_of(channel) for channel in config.channels])
+        check_channels(spec, known_channels(config))
     except ConfigError as error:
         field = error.where.partition("[")[0]
         option = {"name": "NAME", "pairs": "--pair", "channels": "--channel"}.get(field)
         where = option or f"--{field.replace('_', '-')}"
         raise ConfigError(error.message, where=where, hint=error.hint) from None
-
-
-def differences(before: RuleSpec, after: RuleSpec) -> list[str]:
-    """What of a rule is no longer what it was, a line a field."""
-    return [
-        f"{field.encode_name}: {_said(getattr(before, field.name))} → {_said(getattr(after, field.name))}"
-        for field in msgspec.structs.fields(RuleSpec)
-        if getattr(before, field.name) != getattr(after, field.name)
-    ]
-
-
-def _said(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return ", ".join(value) or "–" if isinstance(value, tuple) else str(value)
 
 
 def _last_fired(tx: Tx) -> dict[str, int]:

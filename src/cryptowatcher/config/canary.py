@@ -11,7 +11,7 @@ from cryptowatcher.adapters.channels.ping import OnRoundTrip, Ping, Rounds, chec
 from cryptowatcher.adapters.http import open_http
 from cryptowatcher.adapters.sources.canary import CanarySource
 from cryptowatcher.domain import canary
-from cryptowatcher.domain.canary import SYSTEM_OWNER
+from cryptowatcher.domain.canary import SYSTEM_OWNER, CanaryRounds
 from cryptowatcher.domain.deliveries import ChannelPolicy
 from cryptowatcher.domain.intervals import parse_duration
 from cryptowatcher.domain.rules.model import RuleSpec, rule_id
@@ -50,8 +50,11 @@ class Canary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             check_ping_url(self.url, where="canary.url")
 
     def __repr__(self) -> str:
-        told = bool(self.url or self.url_file or self.url_variable)
-        return f"Canary(enabled={self.enabled}, every={self.every!r}, tells={told})"
+        return f"Canary(enabled={self.enabled}, every={self.every!r}, tells={self._tells})"
+
+    @property
+    def _tells(self) -> bool:
+        return bool(self.url or self.url_file or self.url_variable)
 
     @property
     def every_ms(self) -> int:
@@ -61,6 +64,10 @@ class Canary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def rules(self) -> tuple[RuleSpec, ...]:
         """What its owner (SYSTEM_OWNER) has for rules."""
         return (canary.RULE,) if self.enabled else ()
+
+    def rounds(self) -> CanaryRounds | None:
+        """For whoever tells how it goes; None where it does not."""
+        return CanaryRounds(self.every_ms, self._tells) if self.enabled else None
 
     def check_name(self, name: str, *, where: str) -> None:
         """ConfigError when somebody's source or channel is called like the canary's: lists leave that one out."""

@@ -9,8 +9,8 @@ from typing import Annotated
 import msgspec
 
 from cryptowatcher.domain.hours import parse_quiet, zone_named
-from cryptowatcher.domain.quiet import Kindness
-from cryptowatcher.domain.summary import Plan, daily, plan_of
+from cryptowatcher.domain.reaching import Wishes
+from cryptowatcher.domain.summary import plan_of
 from cryptowatcher.errors import ConfigError
 
 _LINK = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,255}(?:/[A-Za-z0-9._~/-]{0,300})?")
@@ -39,24 +39,21 @@ class Owner(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def __post_init__(self) -> None:
         zone_named(self.time_zone, where="owner.time_zone")
         parse_quiet(self.quiet, where="owner.quiet", zone=self.time_zone)
-        self.plan()
+        plan_of(self.summary, self.time_zone, where="owner.summary")
         if self.link and not _LINK.fullmatch(self.link):
             hint = "write https://watch.example.org, without a user, a query or a #"
             raise ConfigError("not the address of a page", where="owner.link", hint=hint)
 
-    def kindness(self) -> Kindness:
-        """What it means for whoever sends."""
-        return Kindness(
-            quiet=self.quiet, group_from=self.group_from, time_zone=self.time_zone, link=self.link.rstrip("/")
+    def wishes(self) -> Wishes:
+        """What everybody wants who does not say otherwise."""
+        return Wishes(
+            time_zone=self.time_zone,
+            quiet=self.quiet,
+            group_from=self.group_from,
+            summary=self.summary,
+            summary_to=self.summary_to,
+            link=self.link.rstrip("/"),
         )
-
-    def plan(self) -> Plan | None:
-        """When the summary comes and where to; None: never."""
-        return plan_of(self.summary, self.time_zone, self.summary_to, where="owner.summary")
-
-    def plan_or_days(self) -> Plan:
-        """That, or each day where there is none: what is summed up when somebody asks."""
-        return self.plan() or daily(self.time_zone)
 
     def check_channels(self, quiet: Mapping[str, str]) -> None:
         """ConfigError where the owner and the channels do not fit. `quiet`: each channel's own hours, by name."""

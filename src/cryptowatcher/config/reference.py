@@ -118,12 +118,12 @@ def _section(name: str) -> Iterator[str]:
     if name == "watchlists":
         yield from (f'{meanings(Config)[name].capitalize()}: `mine = ["bitcoin/usd"]`.', "")
     for struct in structs_of(name):
-        lead = _lead(struct.cls)
+        first = lead(struct.cls)
         if struct.tag_field:
             yield f'#### `{struct.tag_field} = "{struct.tag}"`'
             yield ""
-        if lead:
-            yield lead
+        if first:
+            yield first
             yield ""
         if struct.fields:
             yield from _HEAD
@@ -167,7 +167,7 @@ def _said(type_: type) -> dict[str, str]:
     return found
 
 
-def _lead(type_: type) -> str:
+def lead(type_: type) -> str:
     """The docstring's first paragraph, without what it says about single fields."""
     paragraph = inspect.cleandoc(type_.__doc__ or "").split("\n\n", maxsplit=1)[0].splitlines()
     return " ".join(itertools.takewhile(lambda line: not _ENTRY.fullmatch(line), paragraph))

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from cryptowatcher.config import Config
+from cryptowatcher.domain.findings import State, Told
 from cryptowatcher.domain.status import BACKUP_NOTE, BackupNote, read_backup_note
 from cryptowatcher.ports import Clock
 
-State = Literal["ok", "warning", "wrong"]
+__all__ = ["Case", "Check", "Finding", "Look", "State", "Told", "amount", "ok", "warning", "wrong"]
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -63,16 +63,6 @@ class Check(msgspec.Struct, frozen=True):
     look: Look
     inside: bool = False
     online: bool = False
-
-
-class Told(msgspec.Struct, frozen=True):
-    """One finding of one check."""
-
-    section: str
-    name: str
-    state: State
-    said: str
-    todo: str = ""
 
 
 def ok(said: str) -> Finding:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cryptowatcher.backup.facts import journal_facts, journal_file, size_of, store_file
 from cryptowatcher.doctor.findings import Case, Finding, amount, ok, warning, wrong
-from cryptowatcher.domain.intervals import MS
+from cryptowatcher.domain.standing import journal_to_come
 from cryptowatcher.errors import ConfigError, Unavailable
 
 MOUNTS = Path("/proc/self/mounts")
@@ -114,13 +114,10 @@ def space(case: Case) -> Iterator[Finding]:
 
 def _journal_to_come(case: Case) -> float:
     """Bytes by which the journal grows until it is as long or as large as it may be; 0 where that is not known."""
-    path, keep = journal_file(case.config), case.config.keep.retention()
+    path = journal_file(case.config)
     try:
         facts = journal_facts(path)
     except (ConfigError, Unavailable):  # `journal` says why
         return 0.0
     span = facts.head_at - facts.oldest_at if facts.oldest_at else 0
-    if span < MS["h"]:
-        return 0.0
-    now = size_of(path)
-    return max(0.0, min(now * keep.journal / span, keep.journal_size) - now)
+    return journal_to_come(size_of(path), span, case.config.keep.retention())

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import msgspec
+
 from cryptowatcher.domain.pairs import CANARY
 from cryptowatcher.domain.rules.model import RuleSpec
 
@@ -24,3 +26,10 @@ HIGH: Final = 1.2
 
 RULE: Final = RuleSpec(name=NAME, pairs=(CANARY,), when="price crosses above 1.1", channels=(NAME,))
 """Fires each time the price goes up."""
+
+
+class CanaryRounds(msgspec.Struct, frozen=True):
+    """every: ms between two rounds; tells: whether a service outside is told of each"""
+
+    every: int
+    tells: bool

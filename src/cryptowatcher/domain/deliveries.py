@@ -21,6 +21,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from cryptowatcher.domain.channel_names import name_in
 from cryptowatcher.domain.rates import Rate
 
 DeliveryState = Literal["queued", "leased", "retrying", "sent", "given_up", "cancelled", "snoozed"]
@@ -52,6 +53,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     id:          `alert id ~ channel`, of a reminder `alert id ~ channel ~ r2`: from content, so an alert is queued
                  to a channel once, and each of its reminders
     created_at:  when it was queued; of a reminder, when it is due first
+    channel:     its address (domain/channel_names.py)
     due_at:      not before this
     leased_until, holder: who is sending it now; after `leased_until` another may
     attempts:    calls made so far
@@ -300,7 +302,7 @@ def _stand_in(delivery: Delivery, channel: str, *, now: int, together: bool) -> 
 
 def told_by(delivery: Delivery, channel: str, *, now: int) -> Delivery:
     """Claimed, but its owner has been told of it through the other channel meanwhile."""
-    return cancel(delivery, f"told through {channel}", now=now)
+    return cancel(delivery, f"told through {name_in(channel)}", now=now)
 
 
 def again(delivery: Delivery, *, now: int) -> Delivery:

@@ -61,7 +61,7 @@ def expiry_notice(rule: Rule, *, now: int) -> Alert:
 def notice_deliveries(
     notice: Alert, channels: Sequence[str], *, now: int, kind: DeliveryKind = "expiry"
 ) -> list[Delivery]:
-    """To the rule's own channels, or to `channels` where it names none; due at once."""
+    """To these (addresses), due at once."""
     return [
         Delivery(
             id=delivery_id(notice.id, channel),
@@ -73,5 +73,5 @@ def notice_deliveries(
             due_at=now,
             kind=kind,
         )
-        for channel in notice.channels or channels
+        for channel in channels
     ]

@@ -94,9 +94,7 @@ class Hindsight:
 
     def threshold(self) -> tuple[Comparison, Number] | None:
         """The one comparison with a number that the condition consists of."""
-        if isinstance(self.condition, Comparison) and isinstance(self.condition.right, Number):
-            return self.condition, self.condition.right
-        return None
+        return threshold_of(self.condition)
 
     def _is_plain_price(self) -> bool:
         """Whether it compares the pair's own price with a number."""
@@ -143,6 +141,13 @@ class Hindsight:
 
 def _nothing_of(pair: str) -> Line:
     return line_of(pair, time=np.zeros(0, np.int64), price=np.zeros(0), valid_for=0)
+
+
+def threshold_of(condition: Condition) -> tuple[Comparison, Number] | None:
+    """The one comparison with a number that a condition consists of."""
+    if isinstance(condition, Comparison) and isinstance(condition.right, Number):
+        return condition, condition.right
+    return None
 
 
 def looks_back(condition: Condition) -> int:

@@ -56,7 +56,7 @@ def alert_text(
 
 def alert_link(page: str, alert: Alert) -> str:
     """Where it can be looked at; empty where the page's address is not known."""
-    return f"{page}/#alert-{alert.id}" if page else ""
+    return f"{page}/alerts/{alert.id}" if page else ""
 
 
 def show_price(price: float, digits: int | None = None) -> str:

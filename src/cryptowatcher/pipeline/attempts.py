@@ -13,9 +13,10 @@ import structlog
 from cryptowatcher.domain.canary import SYSTEM_OWNER
 from cryptowatcher.domain.deliveries import Delivery, after_failure, after_refusal, after_success
 from cryptowatcher.domain.messages import Message, write
+from cryptowatcher.domain.quiet import Kindness
 from cryptowatcher.errors import Refused, Unavailable
 from cryptowatcher.pipeline.lanes import Claimed, Lane, Row
-from cryptowatcher.pipeline.meters import Meters
+from cryptowatcher.pipeline.meters import Meters, label_of
 from cryptowatcher.pipeline.pictures import Pictures
 from cryptowatcher.ports import Answer, Clock, Traces
 
@@ -26,7 +27,8 @@ Outcome = Callable[[Delivery], Delivery]
 
 
 class Attempts:
-    """now: the outbox's own time, epoch ms; pictures: for channels that want them, None: nobody draws"""
+    """now: the outbox's own time, epoch ms; pictures: for channels that want them, None: nobody draws; kindness:
+    what an owner wants"""
 
     def __init__(
         self,
@@ -37,8 +39,10 @@ class Attempts:
         meters: Meters,
         traces: Traces | None,
         pictures: Pictures | None,
+        kindness: Callable[[str], Kindness],
     ) -> None:
         self._pictures = pictures
+        self._kindness = kindness
         self._clock = clock
         self._now = now
         self._random = random
@@ -65,7 +69,7 @@ class Attempts:
                 receipt = await lane.channel.send(message)
         except Refused as error:
             self._answered(lane, f"{error.reason}: {error}")
-            log.warning("delivery_refused", channel=lane.channel.name, delivery=message.id, why=str(error))
+            log.warning("delivery_refused", channel=lane.address, delivery=message.id, why=str(error))
             words = f"{error.reason}: {error}"
             return lambda delivery: after_refusal(delivery, words, now=self._now()), error.reason
         except Unavailable as error:
@@ -82,7 +86,8 @@ class Attempts:
         return partial(after_success, now=self._now(), receipt=receipt), "sent"
 
     async def _message(self, lane: Lane, claimed: Claimed) -> Message:
-        message = write(claimed.rows, now=self._clock.now(), wording=lane.wording)
+        wording = lane.wording(self._kindness(claimed.delivery.owner))
+        message = write(claimed.rows, now=self._clock.now(), wording=wording)
         if self._pictures is None or not lane.policy.picture or message.kind not in ("alert", "reminder"):
             return message
         if claimed.delivery.attempts:  # whatever went wrong: that it was the picture must not cost the words
@@ -92,16 +97,16 @@ class Attempts:
 
     def _answered(self, lane: Lane, refused: str = "") -> None:
         if lane.tripped:
-            log.info("channel_back", channel=lane.channel.name, failures=lane.failures)
+            log.info("channel_back", channel=lane.address, failures=lane.failures)
         if refused and not lane.refused:
-            log.warning("channel_refuses", channel=lane.channel.name, why=refused)
+            log.warning("channel_refuses", channel=lane.address, why=refused)
         lane.answered(refused=bool(refused))
 
     def _failed(self, lane: Lane, error: Unavailable) -> Outcome:
         was_tripped = lane.tripped
         lane.failed(self._clock.monotonic(), retry_after=error.retry_after, jitter=self._random.random())
         if lane.tripped and not was_tripped:
-            log.warning("channel_down", channel=lane.channel.name, reason=error.reason, why=str(error))
+            log.warning("channel_down", channel=lane.address, reason=error.reason, why=str(error))
         jitter = self._random.random()  # one for all of a bundle: it comes again as it is
         return lambda delivery: after_failure(
             delivery,
@@ -113,7 +118,7 @@ class Attempts:
         )
 
     def _count(self, row: Row, result: Delivery, outcome: str, seconds: float) -> None:
-        channel = result.channel
+        channel = label_of(result.channel)
         self._meters.attempted(channel, outcome, seconds)
         if result.state == "given_up":
             self._meters.given_up(channel, outcome)

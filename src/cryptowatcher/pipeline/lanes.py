@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 import msgspec
 
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.deliveries import ChannelPolicy, Delivery, wait_after
-from cryptowatcher.domain.messages import Wording
+from cryptowatcher.domain.messages import Wording, wording_of
+from cryptowatcher.domain.quiet import Kindness
 from cryptowatcher.domain.rates import Bucket
+from cryptowatcher.errors import ConfigError
 from cryptowatcher.ports import Channel
 
 HAND: Final = 64
@@ -62,10 +64,11 @@ class Claimed(msgspec.Struct, frozen=True):
 class Lane:
     """Times are monotonic seconds. Holds no time and asks no clock: the notifier tells it."""
 
-    def __init__(self, channel: Channel, policy: ChannelPolicy, wording: Wording | None = None) -> None:
+    def __init__(self, channel: Channel, policy: ChannelPolicy, *, address: str = "") -> None:
+        """address: where it stands; "": at its name"""
         self.channel = channel
         self.policy = policy
-        self.wording = wording or Wording(late_after=policy.retry.late_after)
+        self.address = address or channel.name
         self.waiting: list[Claimed] = []
         self.in_flight: set[tuple[str, str]] = set()  # orders
         self.sending = 0
@@ -76,6 +79,33 @@ class Lane:
         self.drained = True  # the last claim had room for all that was due
         self.looked_upto = (0, "")  # (due_at, id) before which everything that waits has its stand-in
         self._bucket = Bucket(policy.rate) if policy.rate else None
+        self._wordings: dict[Kindness, Wording] = {}
+        self._unused: Callable[[], None] | None = None
+
+    def after(self, before: Lane) -> None:
+        """It stands where that one stood: what is in flight there is in the way here too, and what has gone out
+        counts."""
+        self.in_flight = before.in_flight
+        if self.policy.rate == before.policy.rate:
+            self._bucket = before._bucket
+
+    def retire(self, unused: Callable[[], None]) -> None:
+        """Nothing more is given to it. `unused`: called when nothing is in flight any more."""
+        self._unused = unused
+        if not self.sending:
+            unused()
+
+    def wording(self, kindness: Kindness) -> Wording:
+        """How messages to somebody who wants it so are written."""
+        if kindness not in self._wordings:
+            self._wordings[kindness] = self._worded(kindness)
+        return self._wordings[kindness]
+
+    def _worded(self, kindness: Kindness) -> Wording:
+        try:
+            return wording_of(self.policy, kindness)
+        except ConfigError:  # the machine has lost its time zones since
+            return wording_of(self.policy, msgspec.structs.replace(kindness, time_zone="UTC"))
 
     @property
     def tripped(self) -> bool:
@@ -124,6 +154,8 @@ class Lane:
     def ended(self, claimed: Claimed) -> None:
         self.in_flight -= claimed.orders
         self.sending -= 1
+        if self._unused is not None and not self.sending:
+            self._unused()
 
     def drop_stale(self, now: float) -> list[Claimed]:
         """Takes out what could not end before its lease does: another may claim it then."""

@@ -24,6 +24,7 @@ from prometheus_client import (
 )
 
 from cryptowatcher.domain.alerts import AlertKind
+from cryptowatcher.domain.channel_names import is_own
 from cryptowatcher.ports import Clock
 
 File = Literal["journal", "store"]
@@ -38,6 +39,15 @@ FEEL_EVERY = 0.1
 REMEMBER = 15.0
 REMOVED = "removed"
 """Stands for every channel that is not configured any more."""
+
+
+ADDED = "added"
+"""Stands for every channel that people have added: they may be thousands, and the names are their own."""
+
+
+def label_of(channel: str) -> str:
+    """What a channel (by address) is called in metrics."""
+    return ADDED if is_own(channel) else channel
 
 
 class LoopLag:

@@ -15,6 +15,8 @@ What it promises:
 - What is to be told until somebody acknowledges it is queued again with what became of it: once, whatever ends.
 - What its owner does not want to hear now is held until the rule's active hours, or marked as snoozed; what is in
   flight already goes on. That a rule ends is told in the same way as an alert.
+- Channels come, change and go while it runs. What is in flight ends as it began; what waits for one that is gone,
+  or that its owner may not use any more, is given up with the reason.
 - At most HAND deliveries a channel are in memory, and a bundle, however many wait.
 - Time never goes back here: the notifier's clock is the latest of the wall clock, the journal's time and
   its own past moved on by monotonic time. A clock that is set back delays nothing.
@@ -25,14 +27,13 @@ An error that a channel must not raise is a bug: `run` ends with it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from random import Random
 from typing import Final
 
 import structlog
 
-from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.deliveries import (
     ChannelPolicy,
     Delivery,
@@ -43,25 +44,23 @@ from cryptowatcher.domain.deliveries import (
     twin_id,
 )
 from cryptowatcher.domain.intervals import show_duration
-from cryptowatcher.domain.messages import wording_of
-from cryptowatcher.domain.quiet import Kindness
+from cryptowatcher.domain.reaching import Heard, Setting
 from cryptowatcher.errors import Unavailable
 from cryptowatcher.pipeline.attempts import Attempts
-from cryptowatcher.pipeline.courtesy import ENDINGS_AT_ONCE, ENDINGS_EVERY, keep_back, only_once, tell_of_endings
+from cryptowatcher.pipeline.claiming import ORPHANS_AT_ONCE, Claims, Round, Rows, lease_ms
+from cryptowatcher.pipeline.courtesy import ENDINGS_AT_ONCE, ENDINGS_EVERY, tell_of_endings
 from cryptowatcher.pipeline.lanes import Claimed, Lane, Row
-from cryptowatcher.pipeline.meters import REMOVED, Meters
+from cryptowatcher.pipeline.meters import REMOVED, Meters, label_of
 from cryptowatcher.pipeline.pictures import Pictures
-from cryptowatcher.pipeline.reminding import only_unseen, queue_reminders
+from cryptowatcher.pipeline.reminding import queue_reminders
 from cryptowatcher.pipeline.standing_in import STAND_INS_EVERY, let_others_stand_in, passed_on
+from cryptowatcher.pipeline.switchboard import Directory
 from cryptowatcher.ports import Channel, Clock, Store, Traces, Tx
 
 log = structlog.get_logger()
 
 SETTLE_WITHIN: Final = 0.1
 """Seconds that a result may wait for others, so that a group of them is one transaction."""
-
-LEASE_MARGIN: Final = 30.0
-"""Seconds that a lease is longer than the channel's deadline: for waiting in the lane and being settled."""
 
 LONGEST_SLEEP: Final = 5.0
 """Seconds after which the store is asked anyway: the wall clock may have jumped, another process written."""
@@ -72,32 +71,15 @@ STORE_PAUSE: Final = 1.0
 ORPHANS_EVERY: Final = 60.0
 """Seconds between looks for deliveries to channels that are not configured."""
 
-ORPHANS_AT_ONCE: Final = 256
-
-_Rows = list[tuple[Delivery, Alert]]
-
-
-class _Round:
-    """What one transaction did: rows claimed for each lane, those lanes for which there may be more, orphans, how
-    many rules were told to end, and when the next will be due."""
-
-    def __init__(self) -> None:
-        self.claimed: dict[str, _Rows] = {}
-        self.full: set[str] = set()
-        self.orphans: _Rows = []
-        self.endings = 0
-        self.next_due: int | None = None
-        self.looked_upto: dict[str, tuple[int, str]] = {}
-        self.more_stand_ins = False
-
 
 class Notifier:
     """One for a process. `holder` must differ between processes and between starts of the same program.
 
-    defaults: channels that are told of the end of a rule that names none; None: all
+    channels: those of the configuration; others are put in and dropped while it runs
+    directory: who is reached where; None: the built-in owner, through all of these
     policies: how each channel may be used; a channel that is not named there gets the defaults
     grace:    seconds that sends in flight get to end after `run` is cancelled
-    kindness: what its owner wants of all channels; pictures: for those that want them, None: nobody draws
+    pictures: for those that want them, None: nobody draws
     meters:   are told what becomes of each send, and so are `traces`
     """
 
@@ -109,29 +91,29 @@ class Notifier:
         clock: Clock,
         random: Random,
         holder: str,
-        defaults: Sequence[str] | None = None,
+        directory: Directory | None = None,
         policies: Mapping[str, ChannelPolicy] | None = None,
         grace: float = 10.0,
         meters: Meters | None = None,
         traces: Traces | None = None,
-        kindness: Kindness | None = None,
         pictures: Pictures | None = None,
     ) -> None:
         self._store = store
-        self._kindness = kindness or Kindness()
-        named = {name: (policies or {}).get(name, ChannelPolicy()) for name in channels}
+        self._directory = directory or Directory(Setting(channels=tuple(channels)))
         self._lanes = {
-            name: Lane(channels[name], policy, wording_of(policy, self._kindness))
-            for name, policy in named.items()
+            name: Lane(channel, (policies or {}).get(name, ChannelPolicy()), address=name)
+            for name, channel in channels.items()
         }
-        self._defaults = tuple(channels if defaults is None else defaults)
+        self._unused: dict[str, Callable[[], None]] = {}  # address → who is told that nobody uses the channel
+        self._heard: dict[str, Heard] = {}
+        self._number = -1  # of the last change that orphans were looked for after
         self._meters = meters or Meters()
         self._traces = traces
         for name in self._lanes:
             self._meters.expect_channel(name)
         self._clock = clock
         self._random = random
-        self._holder = holder
+        self._claims = Claims(clock, holder)
         self._grace = grace
         self._ahead = clock.now() - clock.monotonic() * 1000  # notifier's time minus monotonic time, ms
         self._awake = asyncio.Event()
@@ -143,12 +125,33 @@ class Notifier:
         self._orphans_at = self._endings_at = self._stand_ins_at = clock.monotonic()
         self._stopping = False
         self._attempts = Attempts(
-            clock=clock, now=self._now, random=random, meters=self._meters, traces=self._traces, pictures=pictures
-        )
+            clock=clock, now=self._now, random=random, meters=self._meters, traces=self._traces, pictures=pictures,
+            kindness=lambda owner: self._directory.newest.wishes(owner).kindness,
+        )  # fmt: skip
 
     def wake(self) -> None:
         """There is something new in the outbox. From the loop's own thread."""
         self._awake.set()
+
+    def put_lane(self, address: str, channel: Channel, policy: ChannelPolicy, unused: Callable[[], None]) -> None:
+        """From now on this is what stands at that address. `unused`: called when nothing is in flight through it
+        any more, and nothing more will be. From the loop's own thread."""
+        lane, before = Lane(channel, policy, address=address), self._lanes.get(address)
+        if before is not None:
+            lane.after(before)
+            self.drop_lane(address)
+        self._lanes[address], self._unused[address] = lane, unused
+        self._meters.expect_channel(label_of(address))
+        self.wake()
+
+    def drop_lane(self, address: str) -> None:
+        """Nothing more goes there. What is in flight goes on; what was claimed and not tried is put back."""
+        lane = self._lanes.pop(address, None)
+        if lane is not None:
+            self._put_back(lane)
+            lane.retire(self._unused.pop(address, lambda: None))
+            self._orphans_at = self._clock.monotonic()
+            self.wake()
 
     async def run(self) -> None:
         """Until cancelled: then what is in flight may end for `grace` seconds, what was claimed and not tried
@@ -164,13 +167,13 @@ class Notifier:
         while True:
             self._awake.clear()
             done = await self._transact_when_possible()
-            for lane in self._lanes.values():
+            for lane in [*self._lanes.values()]:
                 self._start_sends(lane, group)
             await self._sleep(done.next_due)
 
     # --- the store ---------------------------------------------------------------------------------
 
-    async def _transact_when_possible(self) -> _Round:
+    async def _transact_when_possible(self) -> Round:
         """What is in flight goes on while the store cannot be written, and no result is forgotten."""
         failures = 0
         while True:
@@ -186,88 +189,69 @@ class Notifier:
                     log.info("outbox_back", failures=failures)
                 return done
 
-    async def _transact(self) -> _Round:
+    async def _transact(self) -> Round:
         """One transaction: write results, claim for each lane what it has room for."""
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
         began = self._clock.monotonic()
-        for lane in self._lanes.values():
+        lanes = dict(self._lanes)  # others may come and go meanwhile
+        for lane in lanes.values():
             self._drop_stale(lane, began)
-        rooms = {name: room for name, lane in self._lanes.items() if (room := lane.room(began))}
-        results, stand_ins = tuple(self._results), tuple(self._stand_ins)
+        rooms = {lane: room for lane in lanes.values() if (room := lane.room(began))}
+        results, stand_ins, heard = tuple(self._results), tuple(self._stand_ins), self._heard
+        self._heard = {}
         in_hand = self._in_hand.difference(delivery.id for delivery in results)
         with_orphans, with_endings = began >= self._orphans_at, began >= self._endings_at
 
-        def work(tx: Tx) -> _Round:
-            now = self._write_down(tx, results, stand_ins)
-            told = tell_of_endings(tx, self._defaults, wall=self._clock.now(), now=now) if with_endings else 0
-            done = self._claim(tx, rooms, in_hand, now)
+        def work(tx: Tx) -> Round:
+            reach = self._directory.at(tx)
+            now = self._write_down(tx, results, stand_ins, heard)
+            told = tell_of_endings(tx, reach, wall=self._clock.now(), now=now) if with_endings else 0
+            done = self._claims.due(tx, rooms, reach, in_hand=in_hand, now=now)
             if began >= self._stand_ins_at:
-                done.looked_upto, done.more_stand_ins = let_others_stand_in(tx, self._lanes, now=now)
+                done.looked_upto, done.more_stand_ins = let_others_stand_in(tx, lanes, now=now)
             done.endings = told
-            done.orphans = self._claim_orphans(tx, now) if with_orphans else []
+            done.orphans = self._claims.orphans(tx, lanes, reach, now=now) if with_orphans else []
             return done
 
-        done = await self._store.run(work)
+        try:
+            done = await self._store.run(work)
+        except Unavailable:
+            self._heard = heard | self._heard
+            raise
 
         # Only now: had the transaction failed, the results would still be here for the next attempt.
         del self._results[: len(results)]
         del self._stand_ins[: len(stand_ins)]
         self._in_hand.difference_update(delivery.id for delivery in results)
-        for name, lane in self._lanes.items():
+        for name, lane in lanes.items():
             rows = done.claimed.get(name, [])
-            lane.drained = name in rooms and name not in done.full
+            lane.drained = lane in rooms and name not in done.full
             lane.looked_upto = done.looked_upto.get(name, lane.looked_upto)
             self._take(lane, rows, began)
+            if self._lanes.get(name) is not lane:
+                self._put_back(lane)
         if with_orphans:
             self._bury(done.orphans, began)
+        if self._number != self._directory.newest.number:
+            self._number, self._orphans_at = self._directory.newest.number, began
         if began >= self._stand_ins_at and not done.more_stand_ins:
             self._stand_ins_at = began + STAND_INS_EVERY
         if with_endings and done.endings < ENDINGS_AT_ONCE:
             self._endings_at = began + ENDINGS_EVERY
         return done
 
-    def _write_down(self, tx: Tx, results: Sequence[Delivery], stand_ins: Sequence[Delivery]) -> int:
+    def _write_down(
+        self, tx: Tx, results: Sequence[Delivery], stand_ins: Sequence[Delivery], heard: Mapping[str, Heard]
+    ) -> int:
         """What became of deliveries, and what follows from it. The outbox's time."""
         tx.settle(results)
         tx.queue(stand_ins)
         now = self._now(tx)
-        queue_reminders(tx, results, self._defaults, now=now)
+        tx.note_heard(list(heard.values()))
+        queue_reminders(tx, results, self._directory.at(tx), now=now)
         return now
-
-    def _claim(self, tx: Tx, rooms: Mapping[str, int], in_hand: Collection[str], now: int) -> _Round:
-        done = _Round()
-        wall = self._clock.now()
-        dues: list[int] = []
-        for name, room in rooms.items():
-            due = tx.next_due(only=(name,))
-            if due is not None and due <= now:
-                policy, lease = self._lanes[name].policy, self._lease_ms(self._lanes[name])
-                if policy.bundle:
-                    late = now - policy.retry.late_after if policy.digest_late else 0
-                    tx.form_bundles(name, now=now, least=self._kindness.group_from, late=late)
-                claimed = tx.claim(now=now, holder=self._holder, lease=lease, limit=room, only=(name,))
-                rows = only_unseen(tx, claimed, in_hand=in_hand, now=now)
-                rows = only_once(tx, rows, in_hand=in_hand, channels=self._defaults, now=now)
-                hours = policy.quiet or self._kindness.quiet
-                zone = self._kindness.time_zone
-                rows = keep_back(tx, rows, hours=hours, zone=zone, in_hand=in_hand, wall=wall, now=now)
-                done.claimed[name] = rows
-                if len(claimed) < room:
-                    due = tx.next_due(only=(name,))
-                else:
-                    done.full.add(name)
-                    due = now if len(rows) < room else None  # more may be due, and there is room again
-            if due is not None:
-                dues.append(due)
-        done.next_due = min(dues, default=None)
-        return done
-
-    def _claim_orphans(self, tx: Tx, now: int) -> _Rows:
-        lease = round(LEASE_MARGIN * 1000)
-        skip = tuple(self._lanes)
-        return tx.claim(now=now, holder=self._holder, lease=lease, limit=ORPHANS_AT_ONCE, skip=skip)
 
     def _now(self, tx: Tx | None = None) -> int:
         """Epoch ms. Deliveries are due by the journal's time, which may be ahead of a wall clock set back."""
@@ -277,13 +261,9 @@ class Notifier:
         self._ahead = max(self._ahead, known - since)
         return round(self._ahead + since)
 
-    @staticmethod
-    def _lease_ms(lane: Lane) -> int:
-        return round((lane.policy.deadline + LEASE_MARGIN) * 1000)
-
-    def _take(self, lane: Lane, rows: _Rows, began: float) -> None:
+    def _take(self, lane: Lane, rows: Rows, began: float) -> None:
         """Puts claimed rows into the lane. A lease counts from before the transaction, to be sure."""
-        sure_until = began + self._lease_ms(lane) / 1000
+        sure_until = began + lease_ms(lane) / 1000
         now = self._now()
         messages: dict[str, list[Row]] = {}
         too_old: dict[str, list[Delivery]] = {}
@@ -294,7 +274,7 @@ class Notifier:
             self._in_hand.add(delivery.id)
             if is_too_old(delivery, now=now, policy=lane.policy.retry):
                 age = show_duration(lane.policy.retry.give_up_after)
-                self._meters.given_up(lane.channel.name, "too_old")
+                self._meters.given_up(label_of(lane.address), "too_old")
                 words = f"not accepted within {age}: {delivery.last_error}"
                 too_old.setdefault(message, []).append(give_up(delivery, words, now=now))
             else:
@@ -303,10 +283,11 @@ class Notifier:
             self._record_for(lane, results)
         lane.waiting += [Claimed(tuple(together), sure_until) for together in messages.values()]
 
-    def _bury(self, rows: _Rows, began: float) -> None:
-        """Gives up deliveries whose channel is not configured (any more)."""
+    def _bury(self, rows: Rows, began: float) -> None:
+        """Gives up deliveries whose channel is not there (any more)."""
         for delivery, _ in rows:
-            reason = f"channel removed: there is no channel {delivery.channel!r} in the configuration"
+            none = f"channel removed: there is no channel {delivery.channel!r} in the configuration"
+            reason = self._directory.newest.refused(delivery.owner, delivery.channel) or none
             self._meters.given_up(REMOVED, "channel_removed")
             self._record(give_up(delivery, reason, now=self._now()))
         for name in sorted({delivery.channel for delivery, _ in rows}):
@@ -333,6 +314,8 @@ class Notifier:
         if self._clock.monotonic() < lane.resume_at:
             self._put_back(lane)
         lane.ended(claimed)
+        said = "" if results[0].state == "sent" else results[0].last_error
+        self._heard[lane.address] = Heard(channel=lane.address, at=self._now(), error=said)
         self._record_for(lane, results)
         self._start_sends(lane, group)
         if lane.hungry:
@@ -396,4 +379,4 @@ class Notifier:
         results, stand_ins = tuple(self._results), tuple(self._stand_ins)
         if results:
             with suppress(Unavailable):  # then the leases run out, as after a crash
-                await self._store.run(lambda tx: self._write_down(tx, results, stand_ins))
+                await self._store.run(lambda tx: self._write_down(tx, results, stand_ins, self._heard))

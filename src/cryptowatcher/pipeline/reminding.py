@@ -3,20 +3,21 @@ what became of the one before, and is not sent when somebody has acknowledged th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
 
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.deliveries import FINAL, Delivery, cancel
 from cryptowatcher.domain.hours import show_moment
+from cryptowatcher.domain.quiet import Quiet
+from cryptowatcher.domain.reaching import Reach
 from cryptowatcher.domain.reminders import next_reminders
 from cryptowatcher.ports import Tx
 
 
-def queue_reminders(tx: Tx, results: Sequence[Delivery], channels: Sequence[str], *, now: int) -> None:
-    """What is due next after those of these that are finished: sent, told through another channel, or given up.
-
-    channels: of the rules that name none
-    """
+def queue_reminders(tx: Tx, results: Sequence[Delivery], reach: Reach, *, now: int) -> None:
+    """What is due next after those of these that are finished: sent, told through another channel, or given up."""
     finished = [each for each in results if each.state in FINAL and each.kind in ("alert", "reminder")]
     quiet = tx.quiet({each.rule for each in finished})
     wanted = [each for each in finished if each.rule in quiet and quiet[each.rule].remind]
@@ -24,7 +25,18 @@ def queue_reminders(tx: Tx, results: Sequence[Delivery], channels: Sequence[str]
         return
     seen = tx.acknowledged({each.alert for each in wanted})
     open_ = [each for each in wanted if each.alert not in seen]
-    tx.queue([new for each in open_ for new in next_reminders(each, quiet[each.rule], channels, now=now)])
+    tx.queue([new for each in open_ for new in next_reminders(each, *_where(each, quiet, reach), now=now)])
+
+
+def _where(finished: Delivery, quiet: Mapping[str, Quiet], reach: Reach) -> tuple[Quiet, tuple[str, ...]]:
+    """What its rule says, with addresses in the place of names; and those of rules that name none."""
+    owner, said = finished.owner, quiet[finished.rule]
+    if reach.is_silent(owner):
+        return msgspec.structs.replace(said, remind=""), ()
+    channels, escalate = (
+        tuple(reach.address(owner, name) for name in names) for names in (said.channels, said.escalate)
+    )
+    return msgspec.structs.replace(said, channels=channels, escalate=escalate), reach.usual(owner)
 
 
 def only_unseen(

@@ -8,15 +8,13 @@ guess.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Sequence
-
-import numpy as np
 
 from cryptowatcher.domain.alerts import Alert, first_id_at
 from cryptowatcher.domain.intervals import MS
-from cryptowatcher.domain.scoring import HORIZONS, price_at
-from cryptowatcher.domain.signals import TOLERANCE, Signal, signal_of
+from cryptowatcher.domain.outcomes import price_by
+from cryptowatcher.domain.scoring import HORIZONS
+from cryptowatcher.domain.signals import Signal, signal_of
 from cryptowatcher.domain.texts import observed_at
 from cryptowatcher.ports import Clock, Store, Tx
 
@@ -68,8 +66,7 @@ def _worth(tx: Tx, alerts: Sequence[Alert], horizon: int, now: int) -> list[Sign
         end = observed_at(alert) + horizon
         if seen.get(alert.pair, 0) < end:
             continue
-        ends, closes = tx.closes(alert.pair, MS["m"], end - TOLERANCE - MS["m"], end - MS["m"] + 1)
-        later = price_at(ends, closes, np.array([end]), TOLERANCE).item()
-        if not math.isnan(later):
+        later = price_by(tx.closes, alert.pair, end)
+        if later is not None:
             found.append(signal_of(alert, later, horizon=horizon, now=now))
     return found

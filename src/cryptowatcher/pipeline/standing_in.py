@@ -31,7 +31,7 @@ def passed_on(
     log.warning(
         "channel_stands_in",
         channel=first.channel,
-        for_=lane.channel.name,
+        for_=lane.address,
         alert=first.alert,
         alerts=len(instead),
     )

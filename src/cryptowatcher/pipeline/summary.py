@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import structlog
 
 from cryptowatcher.domain.expiry import notice_deliveries
 from cryptowatcher.domain.summary import TOO_OLD, Mark, Plan, Summary, summary_notice
+from cryptowatcher.pipeline.switchboard import Directory
 from cryptowatcher.ports import Clock, Store, Tx
 from cryptowatcher.summarizing import summarize
 
@@ -41,7 +43,7 @@ class Summarizer:
         channels: Sequence[str],
         told: Callable[[], None] = lambda: None,
     ) -> None:
-        """channels: where it goes when the plan names none. `told`: called after it was queued."""
+        """channels: addresses where it goes. `told`: called after it was queued."""
         self._store = store
         self._clock = clock
         self._plan = plan
@@ -49,12 +51,6 @@ class Summarizer:
         self._channels = tuple(channels)
         self._told = told
         self._upto = 0  # as the mark was when it was seen last
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        while True:
-            waits = not await self.look()
-            await asyncio.sleep(WATCHED_WITHIN if waits else self._until_next())
 
     async def look(self) -> bool:
         """Tell what is to be told now. False while that is not watched yet."""
@@ -96,9 +92,48 @@ class Summarizer:
         tx.mark_summary(self._owner, Mark(self._plan.words, summary.end))
         return True
 
+
+class Summaries:
+    """Tells each owner, by the plan that they have."""
+
+    def __init__(
+        self, store: Store, clock: Clock, directory: Directory, *, told: Callable[[], None] = lambda: None
+    ) -> None:
+        """`told`: called after one was queued."""
+        self._store = store
+        self._clock = clock
+        self._directory = directory
+        self._told = told
+        self._changed = asyncio.Event()
+        self._known: dict[str, tuple[Plan, tuple[str, ...], Summarizer]] = {}
+
+    def wake(self) -> None:
+        """Somebody's plan may be another one. From the loop's own thread."""
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self._changed.clear()
+            plans = (await self._store.run(self._directory.at)).plans()
+            self._known = {owner: self._of(owner, plan, to) for owner, (plan, to) in plans.items()}
+            waits = [not await summarizer.look() for _, _, summarizer in self._known.values()]
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WATCHED_WITHIN if any(waits) else self._until_next()):
+                    await self._changed.wait()
+
+    def _of(self, owner: str, plan: Plan, to: tuple[str, ...]) -> tuple[Plan, tuple[str, ...], Summarizer]:
+        """The one before, where nothing has changed."""
+        before = self._known.get(owner)
+        if before is not None and before[:2] == (plan, to):
+            return before
+        new = Summarizer(self._store, self._clock, plan, owner=owner, channels=to, told=self._told)
+        return plan, to, new
+
     def _until_next(self) -> float:
         now = self._clock.now()
-        return min(LOOK_EVERY, (self._plan.times.next(now) - now) / 1000)
+        dues = [(plan.times.next(now) - now) / 1000 for plan, _, _ in self._known.values()]
+        return min([LOOK_EVERY, *dues])
 
 
 def _watched_upto(tx: Tx) -> int:

@@ -14,19 +14,22 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+import msgspec
 import structlog
 
 from cryptowatcher.domain.alerts import Alert, is_condition
 from cryptowatcher.domain.canary import SYSTEM_OWNER
 from cryptowatcher.domain.deliveries import Delivery, delivery_id
+from cryptowatcher.domain.reaching import Reach, Setting
 from cryptowatcher.domain.records import Draft, Gap, Record, Ticks, Verdict
 from cryptowatcher.domain.rules.engine import Engine
-from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleChange
+from cryptowatcher.domain.rules.model import RuleChange
 from cryptowatcher.domain.rules.tree import Expression
 from cryptowatcher.domain.watcher import Effects, Watcher
 from cryptowatcher.pipeline.keeping import keep
 from cryptowatcher.pipeline.meters import Meters
-from cryptowatcher.ports import Answer, Clock, Cursor, Journal, Step, Store, Traces
+from cryptowatcher.pipeline.switchboard import Directory
+from cryptowatcher.ports import Answer, Clock, Cursor, Journal, Step, Store, Traces, Tx
 from cryptowatcher.recall import CHUNK, PAGE, Work, at_once, read_on, recall, remember, step_silently
 
 COMMIT_EVERY = 1.0
@@ -48,19 +51,20 @@ class Watch:
         store: Store,
         clock: Clock,
         *,
-        channels: Sequence[str],
+        channels: Sequence[str] = (),
+        directory: Directory | None = None,
         queueing: Callable[[], None] = lambda: None,
         meters: Meters | None = None,
         traces: Traces | None = None,
         work: Work = at_once,
     ) -> None:
-        """`channels`: where alerts go whose rule names none. `queueing`: called when deliveries are about to be
-        handed to the store; what it is asked from then on comes after them. `work`: how checkpoints are hashed
-        and compressed."""
+        """`directory`: who is reached where; None: the built-in owner, through `channels`. `queueing`: called when
+        deliveries are about to be handed to the store; what it is asked from then on comes after them. `work`: how
+        checkpoints are hashed and compressed."""
         self._journal = journal
         self._store = store
         self._clock = clock
-        self._channels = tuple(channels)
+        self._directory = directory or Directory(Setting(channels=tuple(channels)))
         self._queueing = queueing
         self._meters = meters or Meters()
         self._traces = traces
@@ -202,11 +206,9 @@ class Watch:
     async def _commit(self) -> None:
         effects = self._watcher.effects()
         alerts = [*effects.alerts, *effects.notices]
-        deliveries = [delivery for alert in alerts for delivery in self._deliveries(alert)]
         step = Step(
             cursor=self._reached,
             alerts=alerts,
-            deliveries=deliveries,
             lifecycle=effects.lifecycle,
             at_rest=effects.at_rest,
             firings=effects.firings,
@@ -219,15 +221,21 @@ class Watch:
         # came, and this watcher must not commit again: the next one begins from the store.
         self._uncertain = True
         began = self._clock.now()
-        if deliveries:
+
+        def commit(tx: Tx) -> None:
+            reach = self._directory.at(tx) if alerts else self._directory.newest
+            deliveries = [delivery for alert in alerts for delivery in deliveries_of(alert, reach)]
+            tx.commit_step(msgspec.structs.replace(step, deliveries=deliveries), epoch=epoch, before=before)
+
+        if alerts:
             self._queueing()
-        await self._store.run(lambda tx: tx.commit_step(step, epoch=epoch, before=before))
+        await self._store.run(commit)
         self._uncertain = False
         self._cursor = step.cursor
         self._committed_at = self._clock.monotonic()
         self._meters.committed(alert.kind for alert in effects.alerts if alert.owner != SYSTEM_OWNER)
         self._trace_alerts(effects.alerts, began)
-        if deliveries:
+        if alerts:
             await asyncio.sleep(0)  # sending begins now: a thousand lines in the log can wait
         self._log_alerts(effects)
         if self._committed_at - self._checkpoint_at >= CHECKPOINT_EVERY:
@@ -244,30 +252,6 @@ class Watch:
             log.info("more alerts at the same time", count=len(alerts) - _LINES)
         for notice in effects.notices:
             log.info("sight", kind=notice.kind, pairs=int(notice.value), owner=notice.owner)
-
-    def _deliveries(self, alert: Alert) -> list[Delivery]:
-        return [
-            Delivery(
-                id=delivery_id(alert.id, channel),
-                alert=alert.id,
-                owner=alert.owner,
-                rule=alert.rule,
-                channel=channel,
-                created_at=alert.at,
-                due_at=alert.at,
-                urgent=alert.urgent,
-                kind="alert" if is_condition(alert.kind) else "sight",
-            )
-            for channel in self._channels_of(alert)
-        ]
-
-    def _channels_of(self, alert: Alert) -> Sequence[str]:
-        """Those it names; "" stands for where alerts go whose rule names none."""
-        # The channels of the configuration are the operator's: others have those that they may name.
-        usual = self._channels if alert.owner == LOCAL_OWNER else ()
-        if "" not in alert.channels:
-            return alert.channels or usual
-        return tuple(dict.fromkeys([*filter(None, alert.channels), *usual]))
 
     @property
     def ready(self) -> bool:
@@ -305,3 +289,21 @@ class Watch:
         kept = await keep(self._watcher.cut(), cursor, self._store, self._work, anew=self._damaged)
         self._damaged &= not kept
         self._checkpoint_at = self._clock.monotonic()
+
+
+def deliveries_of(alert: Alert, reach: Reach) -> list[Delivery]:
+    """Where it goes: to what it names, "" standing for where alerts go whose rule names none."""
+    return [
+        Delivery(
+            id=delivery_id(alert.id, channel),
+            alert=alert.id,
+            owner=alert.owner,
+            rule=alert.rule,
+            channel=channel,
+            created_at=alert.at,
+            due_at=alert.at,
+            urgent=alert.urgent,
+            kind="alert" if is_condition(alert.kind) else "sight",
+        )
+        for channel in reach.told(alert.owner, alert.channels)
+    ]

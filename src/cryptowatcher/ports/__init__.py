@@ -12,16 +12,15 @@ from cryptowatcher.ports.store import (
     OutboxTx,
     ReadTx,
     RulesTx,
-    Slice,
     SourceTx,
     Step,
     Store,
-    TidyTx,
     Tx,
     WatchlistTx,
     WatchTx,
 )
 from cryptowatcher.ports.summaries import SummaryTx
+from cryptowatcher.ports.tidy import Slice, TidyTx
 from cryptowatcher.ports.traces import Answer, Traces
 from cryptowatcher.ports.world import Clock, Deps, Resolve, Secret
 

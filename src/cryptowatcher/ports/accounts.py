@@ -48,6 +48,10 @@ class SessionTx(Protocol):
 
     def session(self, digest: str) -> tuple[Session, User] | None: ...
 
+    def sessions(self, user: str) -> list[Session]:
+        """All of a user, also those that are over; the last used first."""
+        ...
+
     def sessions_seen(self) -> dict[str, int]:
         """User → when one of their sessions was last used."""
         ...

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import ClassVar, Literal
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
+from cryptowatcher.domain.accounts import Role
 from cryptowatcher.domain.deliveries import ChannelPolicy, RetryPolicy
 from cryptowatcher.domain.hours import parse_quiet
 from cryptowatcher.domain.intervals import parse_duration
@@ -19,6 +22,12 @@ from cryptowatcher.ports.world import Deps
 
 _MARGIN = 5.0
 """Seconds: a call has its own deadline; the one around it only catches what that does not."""
+
+
+def check_name(name: str, *, where: str) -> None:
+    """ConfigError for what cannot be the name of a channel."""
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+        raise ConfigError("not a name for a channel", where=where, hint="use letters, digits, - and _")
 
 
 class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,11 +64,20 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     AT_ONCE: ClassVar[int] = 8
     """How many sends may be in flight."""
+    TITLE: ClassVar[str] = ""
+    """What people call its kind; empty: as the kind is written."""
+    ADDED_BY: ClassVar[Role | None] = "user"
+    """Who may add one of this kind while the program runs, at least; None: it stands in the configuration only."""
+    NEEDS: ClassVar[tuple[str, ...]] = ()
+    """Secrets that it is nothing without."""
+    PRIVATE: ClassVar[tuple[str, ...]] = ()
+    """Settings that are kept and hidden like secrets where somebody adds it while the program runs."""
+    FIXED: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Settings that nobody chooses who adds it while the program runs, and what they are then."""
 
     def __post_init__(self) -> None:
         where = self.where
-        if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", self.name):
-            raise ConfigError("not a name for a channel", where=where, hint="use letters, digits, - and _")
+        check_name(self.name, where=where)
         for field in ("timeout", "give_up_after", "fallback_after", "max_age"):
             if parse_duration(getattr(self, field), where=f"{where}.{field}") <= 0:
                 raise ConfigError("must be longer than nothing", where=f"{where}.{field}")
@@ -68,6 +86,8 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         if self.fallback == self.name:
             raise ConfigError("a channel cannot stand in for itself", where=f"{where}.fallback")
         parse_quiet(self.quiet, where=f"{where}.quiet")
+        for name in self.secret_names():
+            self._check_places(name)
         parse_template(self.title, most=TITLE_MOST, where=f"{where}.title")
         parse_template(self.body, most=BODY_MOST, where=f"{where}.body")
         self.allowed()
@@ -86,23 +106,26 @@ class ChannelSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         """How many messages may go out; None: any number."""
         return parse_rate(self.rate, where=f"{self.where}.rate") if self.rate else None
 
-    def needs_secret(self, name: str) -> None:
-        """ConfigError unless one place of a secret is set: `<name>_file` or `<name>_variable`."""
-        file, variable = self._places(name)
-        if bool(file) == bool(variable):
-            raise ConfigError(f"name a {name}_file or a {name}_variable", where=self.where)
+    @classmethod
+    def secret_names(cls) -> tuple[str, ...]:
+        """Of each secret there are two settings: `<name>_file` and `<name>_variable`."""
+        names = (field.removesuffix("_variable") for field in cls.__struct_fields__ if field.endswith("_variable"))
+        return tuple(name for name in names if f"{name}_file" in cls.__struct_fields__)
 
-    def may_have_secret(self, name: str) -> None:
-        """ConfigError when both of its places are set."""
-        if all(self._places(name)):
+    def _check_places(self, name: str) -> None:
+        """ConfigError when both places of a secret are set, or none of one that it needs."""
+        file, variable = self.places(name)
+        if name in self.NEEDS and bool(file) == bool(variable):
+            raise ConfigError(f"name a {name}_file or a {name}_variable", where=self.where)
+        if file and variable:
             raise ConfigError(f"name a {name}_file or a {name}_variable, not both", where=self.where)
 
     def secret(self, name: str, deps: Deps) -> str | None:
         """What stands there; None when no place is set. ConfigError when it cannot be read."""
-        file, variable = self._places(name)
+        file, variable = self.places(name)
         return deps.secret(file=file, variable=variable, where=self.where)
 
-    def _places(self, name: str) -> tuple[str | None, str | None]:
+    def places(self, name: str) -> tuple[str | None, str | None]:
         return getattr(self, f"{name}_file"), getattr(self, f"{name}_variable")
 
     def open(self, deps: Deps) -> AbstractAsyncContextManager[Channel]:

@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import msgspec
+
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.signals import Signal
 from cryptowatcher.domain.ticks import Floats, Ints
+
+
+class Scored(msgspec.Struct, frozen=True):
+    """What is known of one version of a rule: how many rows, and when the newest was written (epoch ms). What was
+    worked out of them holds until that changes."""
+
+    rows: int
+    newest: int
 
 
 class ScoreTx(Protocol):
@@ -24,6 +34,10 @@ class ScoreTx(Protocol):
 
     def signals(self, rule: str, version: int) -> list[Signal]:
         """What is known of one version of a rule, in order of (alert, horizon)."""
+        ...
+
+    def scored(self, owner: str) -> dict[str, Scored]:
+        """How much is known of the owner's rules as they stand, by their ids; nothing of those without signals."""
         ...
 
     def closes(self, pair: str, interval: int, start: int, end: int) -> tuple[Ints, Floats]:

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.alerts import Advice, Alert, AlertKind, NoticeKind
 from cryptowatcher.domain.candles import Candle, CandleColumns
 from cryptowatcher.domain.deliveries import Delivery, DeliveryState
 from cryptowatcher.domain.quiet import Quiet
@@ -24,10 +24,15 @@ from cryptowatcher.domain.rules.model import (
 )
 from cryptowatcher.domain.rules.watchlists import Watchlist
 from cryptowatcher.domain.status import Price, SourceStatus
+from cryptowatcher.domain.ticks import Ints
 from cryptowatcher.ports.accounts import AccountTx
 from cryptowatcher.ports.chats import ChatTx
+from cryptowatcher.ports.keys import KeyTx
+from cryptowatcher.ports.reaching import ReachingTx
+from cryptowatcher.ports.rule_facts import RuleFactsTx
 from cryptowatcher.ports.scores import ScoreTx
 from cryptowatcher.ports.summaries import SummaryTx
+from cryptowatcher.ports.tidy import TidyTx
 
 T = TypeVar("T")
 
@@ -184,6 +189,10 @@ class OutboxTx(Protocol):
         """Queue deliveries that were given up once more, these or (None) the oldest `limit` of all; how many."""
         ...
 
+    def waiting_channels(self) -> list[str]:
+        """Those that something unfinished waits for, in order: few, however many there are."""
+        ...
+
     def next_due(self, only: Collection[str] | None = None, skip: Collection[str] = ()) -> int | None:
         """When the earliest unfinished delivery is due (a leased one: when its lease ends), among the channels
         in `only` and not in `skip`. None: nothing."""
@@ -207,8 +216,9 @@ class OutboxTx(Protocol):
 class RulesTx(Protocol):
     """Rules as owners see them: the newest change of each."""
 
-    def rules(self, owner: str | None = None) -> list[Rule]:
-        """In order of name."""
+    def rules(self, owner: str | None = None, ids: Sequence[str] | None = None) -> list[Rule]:
+        """In order of name. `ids`: only these, as far as they are there. Of many, a part is in order,
+        not the whole."""
         ...
 
     def rule(self, owner: str, rule: str) -> Rule | None:
@@ -221,8 +231,20 @@ class RulesTx(Protocol):
         a list that is not there."""
         ...
 
+    def save_rules(
+        self, owner: str, specs: Sequence[tuple[RuleSpec, RuleOrigin]], *, head: int, now: int
+    ) -> list[Rule]:
+        """The same for several whose names differ, in a fraction of the time."""
+        ...
+
     def remove_rule(self, owner: str, rule: str, *, head: int, now: int, origin: RuleOrigin = "owner") -> bool:
         """By id or name. False when there was none. `origin`: who removes it."""
+        ...
+
+    def remove_rules(
+        self, owner: str, ids: Sequence[str], *, head: int, now: int, origin: RuleOrigin = "owner"
+    ) -> list[Rule]:
+        """The same for several, by id: those that were there."""
         ...
 
     def removed_by(self, owner: str, name: str) -> RuleOrigin | None:
@@ -269,33 +291,6 @@ class WatchlistTx(Protocol):
         ...
 
 
-class Slice(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a long work, so that others come in between.
-
-    gone: rows that were forgotten
-    upto: where the next slice goes on
-    more: whether there may be a next one
-    """
-
-    gone: int
-    upto: str
-    more: bool
-
-
-class TidyTx(Protocol):
-    """What tidy does inside a transaction, a slice at a time."""
-
-    def trim_candles(self, interval: int, before: int, *, after: str = "", limit: int = 1000) -> Slice:
-        """Forget up to `limit` candles of an interval that start before that time (epoch ms), of pairs that come
-        after `after`."""
-        ...
-
-    def trim_alerts(self, before: int, *, after: str = "", limit: int = 500, owner: str | None = None) -> Slice:
-        """Look at up to `limit` alerts with id > `after` whose event came before that time (epoch ms), and forget
-        those of this owner (None: of all) that have no unfinished delivery, with their deliveries."""
-        ...
-
-
 class SourceTx(Protocol):
     """What collect keeps over restarts."""
 
@@ -327,6 +322,10 @@ class ReadTx(Protocol):
         """The same stored candles, all of them, as columns."""
         ...
 
+    def watched(self, pair: str, interval: int, *, start: int, end: int) -> tuple[Ints, Ints]:
+        """Of the same stored candles when they began, and how much of each was observed (ms); in any order."""
+        ...
+
     def oldest_candle(self, pair: str, interval: int, *, start: int) -> int | None:
         """When the oldest stored candle begins that does not begin before `start`; None: there is none."""
         ...
@@ -341,10 +340,15 @@ class ReadTx(Protocol):
         *,
         limit: int,
         before: str | None = None,
+        since: str | None = None,
         rule: str | None = None,
         pair: str | None = None,
+        advice: Collection[Advice] | None = None,
+        kinds: Collection[AlertKind | NoticeKind] | None = None,
+        acknowledged: bool | None = None,
     ) -> list[Alert]:
-        """Newest first by id; only ids < before. Notices are left out."""
+        """Newest first by id; only since <= id < before. Notices are left out, unless their `kinds` are asked for;
+        None asks for everything but them."""
         ...
 
     def deliveries(
@@ -376,6 +380,9 @@ class Tx(
     ChatTx,
     SummaryTx,
     AccountTx,
+    ReachingTx,
+    RuleFactsTx,
+    KeyTx,
     Protocol,
 ):
     """Everything at once: what a store hands to the function it runs."""

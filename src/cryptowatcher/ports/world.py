@@ -10,6 +10,8 @@ from typing import Protocol
 import msgspec
 
 from cryptowatcher.domain.addresses import Outbound
+from cryptowatcher.errors import ConfigError
+from cryptowatcher.ports.keys import PushKey
 
 
 class Clock(Protocol):
@@ -42,12 +44,18 @@ async def nobody(channel: str) -> Sequence[int]:
     return ()
 
 
+async def keyless() -> PushKey:
+    """Without a store nothing is kept."""
+    raise ConfigError("there is no store that keeps the key of web push")
+
+
 class Deps(msgspec.Struct, frozen=True, kw_only=True):
     """What an adapter's settings get to open it with.
 
     outbound: which addresses messages may be sent to
     resolve:  who knows the addresses of names; None: this machine
     linked:   the chats that are linked to a channel (its name) now
+    push_key: what push services know this installation by
     """
 
     clock: Clock
@@ -57,3 +65,4 @@ class Deps(msgspec.Struct, frozen=True, kw_only=True):
     outbound: Outbound = Outbound()
     resolve: Resolve | None = None
     linked: Callable[[str], Awaitable[Sequence[int]]] = nobody
+    push_key: Callable[[], Awaitable[PushKey]] = keyless

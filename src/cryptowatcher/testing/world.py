@@ -22,9 +22,9 @@ from cryptowatcher.adapters.stores.sqlite import open_sqlite_store
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.deliveries import ChannelPolicy, Delivery, RetryPolicy
 from cryptowatcher.domain.messages import Message
+from cryptowatcher.domain.reaching import Setting, Wishes
 from cryptowatcher.domain.records import Record
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleChange, RuleSpec, TakeUp
-from cryptowatcher.domain.summary import Plan
 from cryptowatcher.errors import Refused, Unavailable
 from cryptowatcher.ports import Clock, Observations, Pace, Store, Tx
 from cryptowatcher.program import Pipeline
@@ -159,9 +159,7 @@ _SOURCE_FAULTS = ("unavailable", "limited", "hangs", "stale", "absurd", "one abs
 class World:
     """One seed's world. The other sides (market, receivers) live on when the process dies."""
 
-    def __init__(
-        self, *, seed: int, hours: float, folder: Path, faults: Faults, summary: Plan | None = None
-    ) -> None:
+    def __init__(self, *, seed: int, hours: float, folder: Path, faults: Faults, summary: str = "") -> None:
         self.random = Random(seed)
         self.summary = summary
         self.market = Market(seed, hours)
@@ -203,7 +201,7 @@ class World:
                 random=self.random,
                 holder=f"life {self.life}",
                 beat_every=15.0,
-                summary=self.summary,
+                setting=Setting(channels=("steady", "flaky"), wishes=Wishes(summary=self.summary)),
             )
             timer = loop.call_at(max(end, loop.time() + 1), stop.set)
             editing = asyncio.create_task(self._edit_now_and_then(store, journal, clock))
@@ -352,7 +350,7 @@ class _Receiver:
         return "ok"
 
 
-def simulate(*, seed: int, hours: float, folder: Path, faults: Faults, summary: Plan | None = None) -> History:
+def simulate(*, seed: int, hours: float, folder: Path, faults: Faults, summary: str = "") -> History:
     """Live through the hours of one seed on virtual time. The folder must be empty. `summary`: when the owner is
     told one; None: never."""
     return virtual_time.run(World(seed=seed, hours=hours, folder=folder, faults=faults, summary=summary).run)

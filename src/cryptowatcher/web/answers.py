@@ -12,9 +12,10 @@ from msgspec import Meta
 
 from cryptowatcher.domain.alerts import Advice, Alert, AlertKind, is_condition
 from cryptowatcher.domain.candles import Candle
+from cryptowatcher.domain.channel_names import name_in
 from cryptowatcher.domain.deliveries import Delivery, DeliveryKind, DeliveryState
 from cryptowatcher.domain.hours import parse_expires
-from cryptowatcher.domain.rules.model import Firing, Lifecycle, Rule, RuleSpec
+from cryptowatcher.domain.rules.model import Firing, Lifecycle, Rule, RuleOrigin, RuleSpec
 from cryptowatcher.domain.rules.watchlists import pairs_of
 from cryptowatcher.domain.status import Price, SourceState, SourceStatus
 
@@ -81,12 +82,15 @@ class LifecycleAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RuleAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule and where it stands. `suppressed` counts what was held back. `unwatched_pairs` are those it
-    names that no source has shown yet: it waits for them, or they are misspelt. After `expires_at_ms` it does not
-    fire; until `snoozed_until_ms` its alerts are recorded and not sent. Null: never, and not snoozed."""
+    """A rule and where it stands. `origin`: who looks after it: its owner, the configuration file (`config`), or
+    nobody: it came with the program (`default`) and was never changed. `suppressed` counts what was held back.
+    `unwatched_pairs` are those it names that no source has shown yet: it waits for them, or they are misspelt.
+    After `expires_at_ms` it does not fire; until `snoozed_until_ms` its alerts are recorded and not sent. Null:
+    never, and not snoozed."""
 
     id: str
     version: int
+    origin: RuleOrigin
     spec: RuleSpec
     lifecycle: LifecycleAnswer
     last_fired_at_ms: Millis | None
@@ -156,20 +160,14 @@ class AlertInList(AlertAnswer, frozen=True, kw_only=True):
     acknowledged_at_ms: Millis | None
 
 
-class Alerts(msgspec.Struct, frozen=True, kw_only=True):
-    """Newest first. `next` is the `before` of the page after this one, null at the end."""
-
-    items: list[AlertInList]
-    next: str | None
-
-
 class DeliveryAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What is on its way to one channel; the row is the receipt. `kind`: an alert, a reminder of one that nobody
     has acknowledged, the notice that a rule ends (expiry), or that pairs of your rules are not seen, or are again
     (sight, without a rule). `alert` of a notice is its id, which is not in the list of alerts. `created_at_ms` of
     a reminder is when it is due first. `due_at_ms`: not before this. One that is queued or retrying and due at
     `held_until_ms` is held until then; `held` says why, also afterwards. `snoozed`: the rule was silent, and it is
-    not sent any more."""
+    not sent any more. `fallback`: the channel that stands in for this one; `fallback_of`: the one this stands in
+    for; empty: none."""
 
     id: str
     kind: DeliveryKind
@@ -184,6 +182,8 @@ class DeliveryAnswer(msgspec.Struct, frozen=True, kw_only=True):
     receipt: str
     held_until_ms: Millis | None
     held: str
+    fallback: str
+    fallback_of: str
     finished_at_ms: Millis | None
 
 
@@ -287,6 +287,7 @@ def rule_answer(
     return RuleAnswer(
         id=rule.id,
         version=rule.version,
+        origin=rule.origin,
         spec=rule.spec,
         lifecycle=LifecycleAnswer(**states),
         last_fired_at_ms=last.last_fired_at if last and last.fired else None,
@@ -342,7 +343,7 @@ def delivery_answer(delivery: Delivery) -> DeliveryAnswer:
         kind=delivery.kind,
         alert=delivery.alert,
         rule=delivery.rule,
-        channel=delivery.channel,
+        channel=name_in(delivery.channel),
         state=delivery.state,
         created_at_ms=delivery.created_at,
         due_at_ms=delivery.due_at,
@@ -351,6 +352,8 @@ def delivery_answer(delivery: Delivery) -> DeliveryAnswer:
         receipt=delivery.receipt,
         held_until_ms=delivery.held_until or None,
         held=delivery.held,
+        fallback=name_in(delivery.fallback),
+        fallback_of=name_in(delivery.fallback_of),
         finished_at_ms=delivery.finished_at or None,
     )
 

@@ -9,7 +9,7 @@ from programs. Who may do what is decided behind it, in accounts/access.py.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import TypeGuard
 from urllib.parse import urlsplit
 
@@ -48,7 +48,7 @@ class Edge:
             return
         began, status, streams = self.clock.monotonic(), 500, False
 
-        async def guarded(message: Message) -> None:
+        def guarded(message: Message) -> Awaitable[None]:
             nonlocal status, streams
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -57,7 +57,7 @@ class Edge:
                 missing = [(name, value) for name, value in _HEADERS.items() if name not in headers]
                 given = [(name, _with_head(name, value)) for name, value in message["headers"]]
                 message = {**message, "headers": [*given, *missing]}
-            await send(message)
+            return send(message)
 
         head = scope["method"] == "HEAD"
         answer: Send = _without_body(guarded) if head else guarded

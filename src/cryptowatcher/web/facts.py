@@ -34,10 +34,11 @@ class JournalFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
     """What the store finds out only by going through whole tables. `observed_at`: epoch ms of each known price.
-    `largest`: the newest prices of the largest pairs by market cap, Limits.price_metrics of them."""
+    `largest`: the newest of `prices` of the largest pairs by market cap, Limits.price_metrics of them."""
 
     outbox: dict[DeliveryState, int]
     alerts: int
+    prices: list[Price]
     observed_at: list[int]
     largest: list[Price]
     rules: dict[RuleState, int]
@@ -178,6 +179,7 @@ def _counts(tx: Tx, largest: int) -> Counts:
     return Counts(
         outbox=tx.outbox_counts(),
         alerts=tx.alert_count(),
+        prices=prices,
         observed_at=[price.observed_at for price in prices],
         largest=[price for price in prices[:largest] if price.market_cap is not None],
         rules=tx.rule_counts(),

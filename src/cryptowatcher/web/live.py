@@ -23,6 +23,7 @@ from cryptowatcher.domain.ticks import TickBatch
 from cryptowatcher.errors import Unavailable
 from cryptowatcher.ports import Clock, Cursor, Journal, Store, Trimmed, Tx
 from cryptowatcher.web.answers import AlertAnswer, PriceAnswer, alert_answer, price_answer
+from cryptowatcher.web.packing import gzip_block
 
 NEWEST_ALERTS = 100
 """A snapshot carries this many; a frame of changes carries at most this many new ones."""
@@ -83,6 +84,7 @@ class Hub:
         self._changes_of: dict[str, bytes] = {}  # owner → the same, with alerts of theirs in front
         self._all_prices: msgspec.Raw | None = None
         self._snapshots: dict[str, bytes] = {}  # owner → of this frame; "" is whoever has no alerts
+        self._packed: dict[bytes, bytes] = {}  # what was sent of this frame → the same for clients that take gzip
         self._owners: Counter[str] = Counter()
         self._proofs: Counter[str] = Counter()
         self._ended: set[str] = set()
@@ -106,7 +108,7 @@ class Hub:
         self.prices.update((price.pair, price) for price in prices)
         self.at = at
         self.seq += 1
-        self._all_prices, self._snapshots = None, {}
+        self._all_prices, self._snapshots, self._packed = None, {}, {}
         changed = [price_answer(price) for price in prices]
         self._changes = _event("prices", PricesEvent(at_ms=at, prices=changed), id=self._id())
         self._changes_of = {
@@ -126,6 +128,12 @@ class Hub:
         if of not in self._snapshots:
             self._snapshots[of] = self._snapshot_event(of)
         return self._snapshots[of]
+
+    def packed(self, message: bytes) -> bytes:
+        """What `after` gave, as a block of a gzip stream."""
+        if message not in self._packed:
+            self._packed[message] = gzip_block(message)
+        return self._packed[message]
 
     @contextlib.contextmanager
     def serving(self, owner: str, proof: str) -> Iterator[None]:

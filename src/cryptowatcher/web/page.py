@@ -13,7 +13,20 @@ from litestar.params import PathParameter, SkipValidation
 from cryptowatcher.web.files import BUILT, File, read_files
 from cryptowatcher.web.problems import not_found
 
-VIEWS = ["/", "/coin/{asset:str}/{currency:str}", "/setup", "/login"]
+VIEWS = [
+    "/",
+    "/coin/{asset:str}/{currency:str}",
+    "/rules",
+    "/rules/{rule:str}",
+    "/alerts",
+    "/alerts/{alert:str}",
+    "/signals",
+    "/channels",
+    "/system",
+    "/account",
+    "/setup",
+    "/login",
+]
 """Addresses of views, all of which are the one document; the page finds out which. The page's own list of them is
 frontend/src/lib/router.svelte.ts."""
 
@@ -21,6 +34,8 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
     "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+_WORKER_POLICY = "default-src 'none'; connect-src 'self'; img-src 'self'"
+_POLICIES = {"index.html": _POLICY, "static/offline.html": _POLICY, "sw.js": _WORKER_POLICY}
 _NOT_BUILT = "The page was not built: run `make page` and start again. The API is there: /docs describes it.\n"
 
 log = structlog.get_logger()
@@ -40,8 +55,8 @@ class Page:
         if file is None:
             raise not_found(f"there is nothing at {request.url.path}")
         headers = {"cache-control": file.cache, "etag": file.etag, "vary": "accept-encoding"}
-        if name == "index.html":
-            headers["content-security-policy"] = _POLICY
+        if name in _POLICIES:
+            headers["content-security-policy"] = _POLICIES[name]
         if file.etag in request.headers.get("if-none-match", ""):
             return Response(b"", status_code=304, headers=headers)
         return _whole(file, request.headers.get("accept-encoding", ""), headers)
@@ -67,6 +82,12 @@ async def asset(request: Request[Any, Any, Any], built: Built, name: FileName) -
 @get("/static/{name:str}", needs="anyone", include_in_schema=False)
 async def static(request: Request[Any, Any, Any], built: Built, name: FileName) -> Response[bytes]:
     return built.answer(request, f"static/{name}")
+
+
+@get("/sw.js", needs="anyone", include_in_schema=False)
+async def service_worker(request: Request[Any, Any, Any], built: Built) -> Response[bytes]:
+    """It stands at the root, because a worker serves only what is beside and below it."""
+    return built.answer(request, "sw.js")
 
 
 def _whole(file: File, accepted: str, headers: dict[str, str]) -> Response[bytes]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from litestar import get, post
@@ -13,19 +14,25 @@ from litestar.params import JSONBody, QueryParameter, SkipValidation
 from msgspec import Meta
 
 from cryptowatcher.domain.alerts import Advice
-from cryptowatcher.domain.hindsight import WEEK
+from cryptowatcher.domain.features import Unit, catalogue
+from cryptowatcher.domain.hindsight import WEEK, History, threshold_of
 from cryptowatcher.domain.intervals import MS, parse_duration, show_duration
+from cryptowatcher.domain.outline import Outline, outline
 from cryptowatcher.domain.pairs import check_pair
 from cryptowatcher.domain.rules.check import check_spec, parse_percent
 from cryptowatcher.domain.rules.model import Repeat, RuleSpec
+from cryptowatcher.domain.rules.tree import Call, Comparison, Number, show
 from cryptowatcher.domain.rules.why import asked_pair
+from cryptowatcher.domain.scoring import FEE
 from cryptowatcher.errors import ConfigError
-from cryptowatcher.previewing import Trial, stored_history, try_rule
+from cryptowatcher.previewing import Trial, rule_on, stored_history, try_rule
 from cryptowatcher.web.answers import Millis, PairName
 from cryptowatcher.web.deps import Deps, WebDeps
 from cryptowatcher.web.problems import Problem, bad_parameter, documented, not_found
 from cryptowatcher.web.rules import RuleId
 from cryptowatcher.web.scores import ScoreAnswer, score_answer
+
+T = TypeVar("T")
 
 AT_ONCE = 2
 """Previews that are computed at the same time. More of them would not be done sooner."""
@@ -34,10 +41,12 @@ PATIENCE = 10.0
 LONGEST = 400 * MS["d"]
 """ms that one may look back."""
 MOST_FIRINGS = 1_000
+MOST_BARS = 1_000
 MOST_A_WEEK = WEEK // MS["m"]
 
 Since = Annotated[str, Meta(description="how far back: 7d, 90d; at most 400d")]
 Fee = Annotated[str, Meta(description="of what is bought or sold, each time: 0.1%")]
+Bars = Annotated[int, Meta(ge=0, le=MOST_BARS, description="candles of a chart to answer with, at most; 0: none")]
 AWeek = Annotated[float, Meta(gt=0, le=MOST_A_WEEK, description="alerts a week to suggest a number for")]
 
 
@@ -57,6 +66,7 @@ class PreviewRequest(
     since: Since = "90d"
     fee: Fee = "0.1%"
     a_week: AWeek | None = None
+    bars: Bars = 0
 
 
 class FiredAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +87,30 @@ class SuggestionAnswer(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class ThresholdAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The number that the whole condition compares something with: `name` reaches `constant`, from below where it
+    `rises`. `unit` as in the language's functions; of arithmetic it is null."""
+
+    name: str
+    constant: float
+    rises: bool
+    unit: Unit | None
+
+
+class ChartAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The candles it was run over, several in one, and what was compared in each: where it came nearest to firing.
+    Entry i of every list is of the candle that begins at start_ms[i]. Null: not known. `value` is empty where
+    there is not one number that is compared, or it is the price."""
+
+    interval_ms: int
+    start_ms: list[int]
+    open: list[float]
+    high: list[float]
+    low: list[float]
+    close: list[float]
+    value: list[float | None]
+
+
 class PreviewAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What the rule would have done on this pair.
 
@@ -90,6 +124,7 @@ class PreviewAnswer(msgspec.Struct, frozen=True, kw_only=True):
     candles_ms:         how long the candles are that it was run over
     observed:           share of the time that was observed
     warnings:           what is doubtful, in words
+    threshold:          null where the condition is more than one comparison with a number
     """
 
     pair: PairName
@@ -110,6 +145,8 @@ class PreviewAnswer(msgspec.Struct, frozen=True, kw_only=True):
     observations: int
     warnings: tuple[str, ...]
     suggestion: SuggestionAnswer | None
+    threshold: ThresholdAnswer | None
+    chart: ChartAnswer | None
 
 
 class Turns:
@@ -120,7 +157,7 @@ class Turns:
         self._free = asyncio.Semaphore(at_once)
         self._patience = patience
 
-    async def __call__(self, work: Callable[[], Awaitable[Trial]]) -> Trial:
+    async def __call__(self, work: Callable[[], Awaitable[T]]) -> T:
         """Problem (503) when its turn does not come. Work is done even if its caller goes away, because a thread
         cannot be stopped, and holds its place until then."""
         try:
@@ -132,14 +169,15 @@ class Turns:
         task.add_done_callback(self._done)
         return await asyncio.shield(task)
 
-    def _done(self, task: asyncio.Future[Trial]) -> None:
+    def _done(self, task: asyncio.Future[Any]) -> None:
         self._free.release()
         if not task.cancelled():
             task.exception()  # else it is complained of when nobody waits any more
 
 
 GivenTurns = NamedDependency[SkipValidation[Turns]]
-"""How a route handler names it: `turns: GivenTurns`."""
+"""How a route handler names it: `turns: GivenTurns`; and `looks: GivenTurns` for looks at much that is kept, which
+are many and short: they do not wait for previews."""
 
 
 @post(
@@ -165,7 +203,9 @@ async def preview_rule(deps: Deps, turns: GivenTurns, data: JSONBody[PreviewRequ
         fire_if_already_true=data.fire_if_already_true,
         advice=data.advice,
     )
-    return await _tried(deps, turns, spec, data.pair, since=data.since, fee=data.fee, a_week=data.a_week)
+    return await _tried(
+        deps, turns, spec, data.pair, since=data.since, fee=data.fee, a_week=data.a_week, bars=data.bars
+    )
 
 
 @get(
@@ -192,33 +232,54 @@ async def preview_saved(
     a_week: Annotated[
         float | None, QueryParameter(gt=0, le=MOST_A_WEEK, description="alerts a week to suggest a number for")
     ] = None,
+    bars: Annotated[
+        int, QueryParameter(ge=0, le=MOST_BARS, description="candles of a chart to answer with, at most; 0: none")
+    ] = 0,
 ) -> PreviewAnswer:
     found = await deps.asked.run(lambda tx: tx.rule(deps.owner, rule))
     if found is None or found.id != rule:
         raise not_found(f"there is no rule {rule!r}")
     try:
         asked = asked_pair(found.spec, pair)
-        return await _tried(deps, turns, found.spec, asked, since=since, fee=fee, a_week=a_week)
+        return await _tried(deps, turns, found.spec, asked, since=since, fee=fee, a_week=a_week, bars=bars)
     except ConfigError as error:
         raise bad_parameter(error.where or "pair", error.message, hint=error.hint) from None
 
 
 async def _tried(
-    deps: WebDeps, turns: Turns, spec: RuleSpec, pair: str, *, since: str, fee: str, a_week: float | None
+    deps: WebDeps,
+    turns: Turns,
+    spec: RuleSpec,
+    pair: str,
+    *,
+    since: str,
+    fee: str,
+    a_week: float | None,
+    bars: int,
 ) -> PreviewAnswer:
     condition, paid = check_spec(spec), parse_percent(fee, where="fee")
     back = parse_duration(since, where="since")
     if not 0 < back <= LONGEST:
         raise ConfigError(f"must be above 0s, and at most {show_duration(LONGEST)}", where="since")
 
-    async def work() -> Trial:
+    async def work() -> PreviewAnswer:
         history = await stored_history(deps.asked, condition, pair, since=back, now=deps.clock.now())
-        return await asyncio.to_thread(try_rule, spec, history, pair, fee=paid, a_week=a_week)
+        return await asyncio.to_thread(answer_over, history, spec, pair, fee=paid, a_week=a_week, bars=bars)
 
-    return _answer(await turns(work))
+    return await turns(work)
 
 
-def _answer(trial: Trial) -> PreviewAnswer:
+def answer_over(
+    history: History, spec: RuleSpec, pair: str, *, fee: float = FEE, a_week: float | None = None, bars: int = 0
+) -> PreviewAnswer:
+    """What is answered of a rule over this history of the pair. ConfigError for a rule that is wrong."""
+    condition = check_spec(spec)
+    trial = try_rule(spec, history, pair, fee=fee, a_week=a_week)
+    drawn = outline(rule_on(spec, pair), history, pair, most=bars) if bars else None
+    return _answer(trial, drawn, threshold_of(condition))
+
+
+def _answer(trial: Trial, drawn: Outline | None, threshold: tuple[Comparison, Number] | None) -> PreviewAnswer:
     seen, suggested = trial.preview, trial.suggestion
     return PreviewAnswer(
         pair=seen.pair,
@@ -242,4 +303,25 @@ def _answer(trial: Trial) -> PreviewAnswer:
         observations=seen.observations,
         warnings=seen.warnings,
         suggestion=SuggestionAnswer(**msgspec.structs.asdict(suggested)) if suggested else None,
+        threshold=_threshold_answer(*threshold) if threshold else None,
+        chart=_chart_answer(drawn) if drawn else None,
+    )
+
+
+def _threshold_answer(comparison: Comparison, number: Number) -> ThresholdAnswer:
+    left = comparison.left
+    unit = catalogue()[left.name].unit if isinstance(left, Call) else None
+    return ThresholdAnswer(name=show(left), constant=number.value, rises=comparison.rises, unit=unit)
+
+
+def _chart_answer(drawn: Outline) -> ChartAnswer:
+    values = [] if drawn.value is None else drawn.value.tolist()
+    return ChartAnswer(
+        interval_ms=drawn.width,
+        start_ms=drawn.start.tolist(),
+        open=drawn.open.tolist(),
+        high=drawn.high.tolist(),
+        low=drawn.low.tolist(),
+        close=drawn.close.tolist(),
+        value=[value if math.isfinite(value) else None for value in values],
     )

@@ -7,16 +7,19 @@ import structlog
 
 from cryptowatcher.domain.status import Pulse
 from cryptowatcher.ports import Clock
+from cryptowatcher.web.past_hour import PastHour
 
 log = structlog.get_logger()
 _decode = msgspec.json.Decoder(Pulse).decode
 
 
 class Pulses:
-    """Keeps the newest pulse. Its age is told by the clock of this process that never jumps."""
+    """Keeps the newest pulse. Its age is told by the clock of this process that never jumps. `past_hour`: is given
+    each one that has metrics."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self.past_hour = PastHour()
         self._newest: Pulse | None = None
         self._came_at = clock.monotonic()
 
@@ -28,7 +31,9 @@ class Pulses:
             log.warning("a pulse of the pipeline cannot be read", why=str(error))
             return
         self._came_at = self._clock.monotonic()
-        if not pulse.metrics and self._newest:
+        if pulse.metrics:
+            self.past_hour.take(pulse.at, pulse.metrics)
+        elif self._newest:
             pulse = msgspec.structs.replace(pulse, metrics=self._newest.metrics)
         self._newest = pulse
 

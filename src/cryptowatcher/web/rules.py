@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 from litestar import Response, delete, get, post, put
-from litestar.params import JSONBody, PathParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from cryptowatcher.domain.hours import parse_until, renewed
 from cryptowatcher.domain.intervals import parse_duration
@@ -23,6 +23,7 @@ from cryptowatcher.web.problems import Problem, documented, not_found
 
 Spec = JSONBody[RuleSpec]
 RuleId = Annotated[str, PathParameter(description="a rule's id")]
+OfPair = Annotated[str | None, QueryParameter(max_length=300, description="asset/currency")]
 
 
 class Renewal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"for_": "for"}):
@@ -42,9 +43,20 @@ RenewalBody = JSONBody[Renewal]
 SnoozeBody = JSONBody[Snooze]
 
 
-@get("/rules", needs="viewer", responses=documented(400), summary="All rules", tags=["rules"])
-async def rules(deps: Deps) -> Rules:
+@get(
+    "/rules",
+    needs="viewer",
+    responses=documented(400),
+    summary="All rules",
+    description="With `pair` only those that look at it, or may: the ones on `all` and `top(n)` too.",
+    tags=["rules"],
+)
+async def rules(deps: Deps, pair: OfPair = None) -> Rules:
     now = deps.clock.now()
+    if pair is not None:
+        return await deps.asked.run(
+            lambda tx: Rules(items=[_answer(tx, rule, now) for rule in _on(tx, deps.owner, pair)])
+        )
 
     def read(tx: Tx) -> tuple[list[Rule], list[Lifecycle], list[Firing], set[str], dict[str, int]]:
         found = tx.rules(deps.owner)
@@ -244,6 +256,13 @@ def _existing(tx: Tx, owner: str, rule: str) -> Rule:
     if found is None or found.id != rule:
         raise not_found(f"there is no rule {rule!r}")
     return found
+
+
+def _on(tx: Tx, owner: str, pair: str) -> list[Rule]:
+    """The rules that look at a pair, or may, as the market goes."""
+    return [
+        rule for rule in tx.rules(owner) if any(named == pair or not is_pair(named) for named in pairs_of(rule))
+    ]
 
 
 def _answer(tx: Tx, rule: Rule, now: int) -> RuleAnswer:

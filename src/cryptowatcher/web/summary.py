@@ -72,8 +72,10 @@ class SummaryAnswer(msgspec.Struct, frozen=True, kw_only=True):
 )
 async def summary_so_far(deps: Deps) -> SummaryAnswer:
     end = deps.clock.now()
-    found = await summarize(deps.asked, deps.owner, deps.plan.times.last(end), end)
-    text = summary_text(found, deps.plan.name, deps.plan.zone)
+    reach = await deps.asked.run(lambda tx: tx.reach(deps.setting, owner=deps.owner))
+    plan = reach.wishes(deps.owner).plan_or_days()
+    found = await summarize(deps.asked, deps.owner, plan.times.last(end), end)
+    text = summary_text(found, plan.name, plan.zone)
     return SummaryAnswer(
         title=text.title,
         body=text.body,

@@ -61,11 +61,12 @@ class AppriseConfig(ChannelSettings, frozen=True, kw_only=True, tag="apprise", t
     rate: str = "20/m"
 
     AT_ONCE = 1
+    ADDED_BY = "admin"
+    NEEDS = ("url",)
 
     def __post_init__(self) -> None:
         ChannelSettings.__post_init__(self)
         where = f"{self.where}.schemes"
-        self.needs_secret("url")
         for scheme in self.schemes:
             if _SCHEME.fullmatch(scheme) is None:
                 hint = "write what stands before ://, in small letters"
@@ -88,7 +89,7 @@ class AppriseConfig(ChannelSettings, frozen=True, kw_only=True, tag="apprise", t
         scheme, colon, rest = url.partition("://")
         if not (colon and rest and url.isprintable() and " " not in url and _SCHEME.fullmatch(scheme.lower())):
             hint = "write it as Apprise does: gotify://push.example.org/token"
-            raise ConfigError("not an address of Apprise's", where=self.where, hint=hint)
+            raise ConfigError("not an address of Apprise's", where=f"{self.where}.url", hint=hint)
         if scheme.lower() not in self.schemes:
             hint = f"these may: {', '.join(self.schemes)}"
             raise ConfigError(f"{scheme.lower()}:// may not be used", where=f"{self.where}.schemes", hint=hint)

@@ -27,6 +27,7 @@ class ConsoleConfig(ChannelSettings, frozen=True, kw_only=True, tag="console", t
     bundle: bool = False
 
     AT_ONCE = 1
+    ADDED_BY = None
 
     @asynccontextmanager
     async def open(self, deps: Deps, stream: TextIO | None = None) -> AsyncIterator[Channel]:

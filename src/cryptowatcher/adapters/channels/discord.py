@@ -46,17 +46,14 @@ class DiscordConfig(PictureSettings, frozen=True, kw_only=True, tag="discord", t
     rate: str = "30/m"
 
     AT_ONCE = 2
-
-    def __post_init__(self) -> None:
-        PictureSettings.__post_init__(self)
-        self.needs_secret("url")
+    NEEDS = ("url",)
 
     @asynccontextmanager
     async def open(self, deps: Deps) -> AsyncIterator[Channel]:
         url = (self.secret("url", deps) or "").strip()
         if not can_be_asked(url) or "/webhooks/" not in url:
             hint = "copy it from the channel's settings: Integrations, Webhooks"
-            raise ConfigError("not the address of a webhook", where=self.where, hint=hint)
+            raise ConfigError("not the address of a webhook", where=f"{self.where}.url", hint=hint)
         async with open_http(outbound=deps.outbound, resolve=deps.resolve) as http:
             yield Discord(self, url, http=http, clock=deps.clock)
 

@@ -78,6 +78,7 @@ class EmailConfig(PictureSettings, frozen=True, kw_only=True, tag="email", tag_f
     rate: str = "30/m"
 
     AT_ONCE = 2
+    TITLE = "E-mail"
 
     def __post_init__(self) -> None:
         PictureSettings.__post_init__(self)
@@ -91,7 +92,6 @@ class EmailConfig(PictureSettings, frozen=True, kw_only=True, tag="email", tag_f
                 raise ConfigError("not an address", where=f"{where}.{field}", hint="write name@example.org")
         if bool(self.username) != bool(self.password_file or self.password_variable):
             raise ConfigError("a username and a password go together", where=f"{where}.username")
-        self.may_have_secret("password")
         if self.username and self.security == "none":
             hint = "use starttls or tls, or leave the username away"
             raise ConfigError("a password is not sent unencrypted", where=f"{where}.security", hint=hint)

@@ -50,23 +50,24 @@ class NtfyConfig(ChannelSettings, frozen=True, kw_only=True, tag="ntfy", tag_fie
     priority: Priority = "default"
     rate: str = "60/5m"
 
+    TITLE = "ntfy"
+    NEEDS = ("topic",)
+
     def __post_init__(self) -> None:
         ChannelSettings.__post_init__(self)
         if not can_be_asked(self.server) or urlsplit(self.server).path.strip("/"):
             hint = "write https://ntfy.sh, without a topic"
             raise ConfigError("not a server", where=f"{self.where}.server", hint=hint)
-        self.needs_secret("topic")
-        self.may_have_secret("token")
 
     @asynccontextmanager
     async def open(self, deps: Deps) -> AsyncIterator[Channel]:
         topic = self.secret("topic", deps) or ""
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", topic.strip()):
             hint = "up to 64 letters, digits, - and _"
-            raise ConfigError("the topic is not one", where=self.where, hint=hint)
+            raise ConfigError("the topic is not one", where=f"{self.where}.topic", hint=hint)
         token = self.secret("token", deps)
         if token is not None and not re.fullmatch(r"[!-~]{1,200}", token.strip()):
-            raise ConfigError("the access token is not one", where=self.where)
+            raise ConfigError("the access token is not one", where=f"{self.where}.token")
         async with open_http(outbound=deps.outbound, resolve=deps.resolve) as http:
             yield Ntfy(self, topic.strip(), token and token.strip(), http=http, clock=deps.clock)
 

@@ -38,17 +38,14 @@ class SlackConfig(ChannelSettings, frozen=True, kw_only=True, tag="slack", tag_f
     rate: str = "60/m"
 
     AT_ONCE = 2
-
-    def __post_init__(self) -> None:
-        ChannelSettings.__post_init__(self)
-        self.needs_secret("url")
+    NEEDS = ("url",)
 
     @asynccontextmanager
     async def open(self, deps: Deps) -> AsyncIterator[Channel]:
         url = (self.secret("url", deps) or "").strip()
         if not can_be_asked(url):
             hint = "copy it from the app's settings: Incoming Webhooks"
-            raise ConfigError("not the address of a webhook", where=self.where, hint=hint)
+            raise ConfigError("not the address of a webhook", where=f"{self.where}.url", hint=hint)
         async with open_http(outbound=deps.outbound, resolve=deps.resolve) as http:
             yield Slack(self, url, http=http, clock=deps.clock)
 

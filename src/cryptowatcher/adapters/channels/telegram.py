@@ -22,6 +22,7 @@ import re
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -69,10 +70,11 @@ class TelegramConfig(PictureSettings, frozen=True, kw_only=True, tag="telegram",
     rate: str = "20/m"
 
     AT_ONCE = 2
+    NEEDS = ("token",)
+    FIXED = MappingProxyType({"listen": False})
 
     def __post_init__(self) -> None:
         PictureSettings.__post_init__(self)
-        self.needs_secret("token")
         if not can_be_asked(self.server) or urlsplit(self.server).path.strip("/"):
             hint = "write https://api.telegram.org"
             raise ConfigError("not a server", where=f"{self.where}.server", hint=hint)
@@ -82,7 +84,7 @@ class TelegramConfig(PictureSettings, frozen=True, kw_only=True, tag="telegram",
         token = (self.secret("token", deps) or "").strip()
         if not re.fullmatch(r"[0-9]{1,20}:[A-Za-z0-9_-]{10,100}", token):
             hint = "@BotFather gives it: digits, a colon, letters"
-            raise ConfigError("not the token of a bot", where=self.where, hint=hint)
+            raise ConfigError("not the token of a bot", where=f"{self.where}.token", hint=hint)
         async with open_http(outbound=deps.outbound, resolve=deps.resolve) as http:
             yield Telegram(self, token, http=http, clock=deps.clock, linked=deps.linked)
 

@@ -26,6 +26,7 @@ import hmac
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
@@ -59,10 +60,12 @@ class WebhookConfig(ChannelSettings, frozen=True, kw_only=True, tag="webhook", t
     secret_variable: str | None = None
     bundle: Literal[False] = False
 
+    PRIVATE = ("url",)
+    FIXED = MappingProxyType({"bundle": False})
+
     def __post_init__(self) -> None:
         ChannelSettings.__post_init__(self)
         check_url(self.url, where=f"{self.where}.url")
-        self.may_have_secret("secret")
 
     def __repr__(self) -> str:
         return f"WebhookConfig(name={self.name!r}, host={urlsplit(self.url).hostname!r})"
@@ -73,7 +76,7 @@ class WebhookConfig(ChannelSettings, frozen=True, kw_only=True, tag="webhook", t
         text = self.secret("secret", deps)
         if text is None:
             log.warning("webhook_unsigned", channel=self.name, hint="name a secret_file or a secret_variable")
-        key = None if text is None else signing_key(text, where=self.where)
+        key = None if text is None else signing_key(text, where=f"{self.where}.secret")
         async with open_http(outbound=deps.outbound, resolve=deps.resolve) as http:
             yield Webhook(self, key=key, http=http, clock=deps.clock)
 

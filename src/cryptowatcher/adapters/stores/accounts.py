@@ -8,14 +8,17 @@ from typing import Any, TypeVar
 import msgspec
 import sqlalchemy as sa
 
+from cryptowatcher.adapters.stores.channels import reaching_changed
 from cryptowatcher.adapters.stores.rows import Concern
 from cryptowatcher.adapters.stores.tables import (
+    channels,
     chat_codes,
     chat_links,
     insert_into,
     links,
     login_failures,
     or_replace,
+    preferences,
     sessions,
     tokens,
     users,
@@ -49,7 +52,10 @@ class Accounts(Concern):
     def add_user(self, user: User) -> bool:
         row = msgspec.structs.asdict(user)
         added = self._insert(users).on_conflict_do_nothing().returning(users.c.id)
-        return self._db.execute(added, row).first() is not None
+        is_new = self._db.execute(added, row).first() is not None
+        if is_new:
+            reaching_changed(self._db)
+        return is_new
 
     def change_user(self, user: User) -> None:
         values = {"role": user.role, "password": user.password, "disabled": user.disabled}
@@ -60,6 +66,7 @@ class Accounts(Concern):
         elif user.role != "admin":
             self._db.execute(theirs.where(links.c.kind == "invite"))
         self._db.execute(sa.update(users).where(users.c.id == user.id).values(values))
+        reaching_changed(self._db)
 
     def remove_user(self, id_: str) -> list[str]:
         user = self.user(id_)
@@ -67,8 +74,9 @@ class Accounts(Concern):
             return []
         ended = [*self.end_sessions(id_), *self.end_tokens(id_)]
         self._db.execute(sa.delete(links).where(links.c.user == id_))
-        for table in (chat_links, chat_codes):
+        for table in (chat_links, chat_codes, channels, preferences):
             self._db.execute(sa.delete(table).where(table.c.owner == user.owner))
+        reaching_changed(self._db)
         self._db.execute(sa.delete(users).where(users.c.id == id_))
         return ended
 
@@ -82,6 +90,10 @@ class Accounts(Concern):
 
     def session(self, digest: str) -> tuple[Session, User] | None:
         return self._with_user(Session, _SESSION, digest)
+
+    def sessions(self, user: str) -> list[Session]:
+        theirs = sa.select(sessions).where(sessions.c.user == user)
+        return self._all(Session, theirs.order_by(sessions.c.seen_at.desc(), sessions.c.digest))
 
     def sessions_seen(self) -> dict[str, int]:
         asked = sa.select(sessions.c.user, sa.func.max(sessions.c.seen_at)).group_by(sessions.c.user)

@@ -129,6 +129,9 @@ class Outbox(Concern):
         insert_rows(self._db, deliveries, tuples(again(each, now=now) for each in rows), or_replace)
         return len(rows)
 
+    def waiting_channels(self) -> list[str]:
+        return self._channels(None, ())
+
     def next_due(self, only: Collection[str] | None = None, skip: Collection[str] = ()) -> int | None:
         times = []
         for channel in self._channels(only, skip):

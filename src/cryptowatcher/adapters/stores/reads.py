@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain
 from typing import Any, get_args
 
@@ -11,19 +11,22 @@ import sqlalchemy as sa
 
 from cryptowatcher.adapters.stores.rows import Concern, alert_of
 from cryptowatcher.adapters.stores.tables import (
+    ADVISED,
     OTHERS_ALERTS,
     OTHERS_DELIVERIES,
+    acks,
     alerts,
     candles,
     deliveries,
     prices,
 )
-from cryptowatcher.domain.alerts import NOTICES, Alert
+from cryptowatcher.domain.alerts import NOTICES, Advice, Alert, AlertKind, NoticeKind
 from cryptowatcher.domain.canary import SYSTEM_OWNER
 from cryptowatcher.domain.candles import Candle, CandleColumns
 from cryptowatcher.domain.deliveries import Delivery, DeliveryState
 from cryptowatcher.domain.rules.model import LOCAL_OWNER
 from cryptowatcher.domain.status import Price
+from cryptowatcher.domain.ticks import Ints
 
 _MANY = 1000
 """More names than this are picked out here: databases bound the parameters of a statement."""
@@ -73,6 +76,17 @@ class Reads(Concern):
             starts.astype(np.int64), high, low, close, np.where(volumes == _UNSAID, np.nan, volumes)
         )
 
+    def watched(self, pair: str, interval: int, *, start: int, end: int) -> tuple[Ints, Ints]:
+        c = candles.c
+        asked = sa.select(c.start, c.observed_ms).where(
+            c.pair == pair, c.interval == interval, c.start >= start, c.start < end
+        )
+        found = self._db.execute(asked)
+        assert found.cursor is not None, "a select has rows"
+        rows = np.fromiter(chain.from_iterable(found.cursor.fetchall()), np.int64).reshape(-1, 2)
+        found.close()
+        return rows[:, 0], rows[:, 1]
+
     def oldest_candle(self, pair: str, interval: int, *, start: int) -> int | None:
         c = candles.c
         found = sa.select(sa.func.min(c.start)).where(c.pair == pair, c.interval == interval, c.start >= start)
@@ -84,10 +98,23 @@ class Reads(Concern):
         *,
         limit: int,
         before: str | None = None,
+        since: str | None = None,
         rule: str | None = None,
         pair: str | None = None,
+        advice: Collection[Advice] | None = None,
+        kinds: Collection[AlertKind | NoticeKind] | None = None,
+        acknowledged: bool | None = None,
     ) -> list[Alert]:
-        asked = _newest_first(alerts, owner, before, limit, rule=rule, pair=pair).where(_CONDITION)
+        asked = _newest_first(alerts, owner, before, limit, rule=rule, pair=pair)
+        asked = asked.where(_CONDITION if kinds is None else alerts.c.kind.in_(sorted(kinds)))
+        if since is not None:
+            asked = asked.where(alerts.c.id >= since)
+        if advice is not None:
+            asked = asked.where(alerts.c.advice.in_(sorted(advice)))
+        if advice is not None and "info" not in advice:  # said word for word, so that their index serves
+            asked = asked.where(ADVISED)
+        if acknowledged is not None:
+            asked = asked.where(alerts.c.id.in_(_seen_by(owner)) if acknowledged else ~_ACKNOWLEDGED)
         return [alert_of(row) for row in self._db.execute(asked)]
 
     def deliveries(
@@ -117,6 +144,14 @@ class Reads(Concern):
         people = (alerts.c.owner != SYSTEM_OWNER, _CONDITION)
         counted = sa.select(sa.func.count()).select_from(alerts).where(*people)
         return int(self._db.execute(counted).scalar_one())
+
+
+_ACKNOWLEDGED = sa.exists().where(acks.c.alert == alerts.c.id)
+
+
+def _seen_by(owner: str) -> sa.Select[tuple[str]]:
+    """What the owner has acknowledged: of many alerts these are few."""
+    return sa.select(acks.c.alert).where(acks.c.owner == owner)
 
 
 def _newest_first(

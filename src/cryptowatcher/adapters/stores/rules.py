@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -34,15 +34,20 @@ from cryptowatcher.domain.rules.model import (
 )
 from cryptowatcher.domain.rules.watchlists import list_of, members_of
 
+_MANY = 500
+
 
 class Rules(Concern):
     """See ports.RulesTx."""
 
-    def rules(self, owner: str | None = None) -> list[Rule]:
+    def rules(self, owner: str | None = None, ids: Sequence[str] | None = None) -> list[Rule]:
         """Without an owner those of all people: not the watcher's own."""
         asked = sa.select(rules).where(rules.c.spec.is_not(None)).order_by(rules.c.name, rules.c.owner)
-        theirs = rules.c.owner != SYSTEM_OWNER if owner is None else rules.c.owner == owner
-        return self._with_members(self._db.execute(asked.where(theirs)).all())
+        asked = asked.where(rules.c.owner != SYSTEM_OWNER if owner is None else rules.c.owner == owner)
+        if ids is None:
+            return self._with_members(self._db.execute(asked).all())
+        parts = (self._db.execute(asked.where(rules.c.id.in_(part))).all() for part in _parts(ids))
+        return self._with_members(row for part in parts for row in part)
 
     def rule(self, owner: str, rule: str) -> Rule | None:
         by_id = rules.c.id == rule
@@ -54,31 +59,53 @@ class Rules(Concern):
         return found[0] if found else None
 
     def save_rule(self, owner: str, spec: RuleSpec, *, head: int, now: int, origin: RuleOrigin = "owner") -> Rule:
+        return self.save_rules(owner, [(spec, origin)], head=head, now=now)[0]
+
+    def save_rules(
+        self, owner: str, specs: Sequence[tuple[RuleSpec, RuleOrigin]], *, head: int, now: int
+    ) -> list[Rule]:
         number = self._next_change()
-        identity = rule_id(owner, spec.name)
-        row = self._db.execute(sa.select(rules).where(rules.c.id == identity)).one_or_none()
-        before = rule_of(row) if row and row.spec is not None else None
-        if row and before and (before.spec, before.origin) == (spec, origin):
-            return self._with_members([row])[0]
-        version = row.version + 1 if row and before is None else next_version(before, spec)
-        members = members_of(spec, self._lists(owner)) if list_of(spec) else ()
-        rule = Rule(id=identity, owner=owner, version=version, spec=spec, origin=origin, members=members)
-        same_end = before is not None and before.spec.expires == spec.expires
-        self._put(rule, spec, row.notice_at if row and same_end else first_notice(spec, now))
-        self._append(number, identity, owner, head=head, now=now, rule=rule)
-        if before is not None and before.spec.active != spec.active:
-            self._look_again(identity, now)
-        return rule
+        there = self._rows([rule_id(owner, spec.name) for spec, _ in specs])
+        lists = self._lists(owner) if any(list_of(spec) for spec, _ in specs) else {}
+        saved, changes = [], []
+        for spec, origin in specs:
+            identity = rule_id(owner, spec.name)
+            row = there.get(identity)
+            before = rule_of(row) if row and row.spec is not None else None
+            if row and before and (before.spec, before.origin) == (spec, origin):
+                saved.append(self._with_members([row])[0])
+                continue
+            version = row.version + 1 if row and before is None else next_version(before, spec)
+            rule = Rule(
+                id=identity,
+                owner=owner,
+                version=version,
+                spec=spec,
+                origin=origin,
+                members=members_of(spec, lists) if list_of(spec) else (),
+            )
+            same_end = before is not None and before.spec.expires == spec.expires
+            changes.append(Change(rule, spec, row.notice_at if row and same_end else first_notice(spec, now)))
+            saved.append(rule)
+            if before is not None and before.spec.active != spec.active:
+                self._look_again(identity, now)
+        self._write(changes, number, head=head, now=now)
+        return saved
 
     def remove_rule(self, owner: str, rule: str, *, head: int, now: int, origin: RuleOrigin = "owner") -> bool:
-        number = self._next_change()
         found = self.rule(owner, rule)
-        if found is None:
-            return False
-        self._put(msgspec.structs.replace(found, origin=origin), None, 0)
-        self.wake(owner, found.id)
-        self._append(number, found.id, owner, head=head, now=now, rule=None)
-        return True
+        return found is not None and bool(self.remove_rules(owner, [found.id], head=head, now=now, origin=origin))
+
+    def remove_rules(
+        self, owner: str, ids: Sequence[str], *, head: int, now: int, origin: RuleOrigin = "owner"
+    ) -> list[Rule]:
+        number = self._next_change()
+        found = self.rules(owner, ids)
+        for part in _parts([rule.id for rule in found]):
+            self._db.execute(sa.delete(snoozes).where(snoozes.c.rule.in_(part)))
+        gone = [Change(msgspec.structs.replace(rule, origin=origin), None, 0) for rule in found]
+        self._write(gone, number, head=head, now=now)
+        return found
 
     def removed_by(self, owner: str, name: str) -> RuleOrigin | None:
         removed = (rules.c.id == rule_id(owner, name), rules.c.spec.is_(None))
@@ -136,31 +163,73 @@ class Rules(Concern):
         last = sa.select(counters.c.value).where(counters.c.name == CHANGES).with_for_update()
         return int(self._db.execute(last).scalar_one()) + 1
 
-    def _put(self, rule: Rule, spec: RuleSpec | None, notice_at: int) -> None:
-        row = {
+    def _rows(self, ids: Sequence[str]) -> dict[str, sa.Row[Any]]:
+        """By id, also of rules that are gone."""
+        asked = sa.select(rules)
+        parts = (self._db.execute(asked.where(rules.c.id.in_(part))).all() for part in _parts(ids))
+        return {row.id: row for part in parts for row in part}
+
+    def _write(self, changes: Sequence[Change], first: int, *, head: int, now: int) -> None:
+        """The rules as they are from now on, and the changes with numbers from `first` on."""
+        if not changes:
+            return
+        rows = [change.row(number) for number, change in enumerate(changes, first)]
+        self._db.execute(or_replace(insert_into(rules, self._db.dialect.name), rules), rows)
+        self._append(changes, first, head=head, now=now)
+
+    def _again(self, changed: Sequence[Rule], *, head: int, now: int) -> None:
+        """A change of rules that are themselves as they were: what they look at is not."""
+        first = self._next_change()
+        self._append([Change(rule, rule.spec, 0) for rule in changed], first, head=head, now=now)
+        for number, rule in enumerate(changed, first):
+            self._db.execute(sa.update(rules).where(rules.c.id == rule.id).values(change=number))
+
+    def _append(self, changes: Sequence[Change], first: int, *, head: int, now: int) -> None:
+        if not changes:
+            return
+        rows = [change.appended(number, head=head, now=now) for number, change in enumerate(changes, first)]
+        self._db.execute(sa.insert(rule_changes), rows)
+        last = first + len(changes) - 1
+        self._db.execute(sa.update(counters).where(counters.c.name == CHANGES).values(value=last))
+
+
+class Change(NamedTuple):
+    """A rule as it is from now on; `spec` None: it is gone."""
+
+    rule: Rule
+    spec: RuleSpec | None
+    notice_at: int
+
+    def row(self, number: int) -> dict[str, Any]:
+        """Of `rules`."""
+        rule = self.rule
+        return {
             "id": rule.id,
             "owner": rule.owner,
             "name": rule.spec.name,
             "version": rule.version,
             "origin": rule.origin,
             "paused": rule.spec.paused,
-            "spec": None if spec is None else _text(spec),
-            "notice_at": notice_at,
+            "spec": None if self.spec is None else _text(self.spec),
+            "notice_at": self.notice_at,
+            "change": number,
         }
-        self._db.execute(or_replace(insert_into(rules, self._db.dialect.name), rules), row)
 
-    def _append(self, number: int, identity: str, owner: str, *, head: int, now: int, rule: Rule | None) -> None:
-        row = {
+    def appended(self, number: int, *, head: int, now: int) -> dict[str, Any]:
+        """Of `rule_changes`."""
+        return {
             "number": number,
-            "rule_id": identity,
-            "owner": owner,
+            "rule_id": self.rule.id,
+            "owner": self.rule.owner,
             "head": head,
             "saved_at": now,
-            "rule": None if rule is None else _text(rule),
+            "rule": None if self.spec is None else _text(self.rule),
         }
-        self._db.execute(sa.insert(rule_changes), row)
-        self._db.execute(sa.update(rules).where(rules.c.id == identity).values(change=number))
-        self._db.execute(sa.update(counters).where(counters.c.name == CHANGES).values(value=number))
+
+
+def _parts(ids: Sequence[str]) -> list[Sequence[str]]:
+    """Databases bound the parameters of a statement."""
+    return [ids[start : start + _MANY] for start in range(0, len(ids), _MANY)]
 
 
 def change_of(row: sa.Row[Any]) -> RuleChange:

@@ -8,10 +8,11 @@ import numpy as np
 import sqlalchemy as sa
 
 from cryptowatcher.adapters.stores.rows import Concern, alert_of, tuples
-from cryptowatcher.adapters.stores.tables import ADVISED, alerts, candles, insert_rows, or_keep, scores
+from cryptowatcher.adapters.stores.tables import ADVISED, alerts, candles, insert_rows, or_keep, rules, scores
 from cryptowatcher.domain.alerts import NOTICES, Alert, first_id_at
 from cryptowatcher.domain.signals import Signal
 from cryptowatcher.domain.ticks import Floats, Ints
+from cryptowatcher.ports.scores import Scored
 
 
 class Scores(Concern):
@@ -30,6 +31,12 @@ class Scores(Concern):
     def signals(self, rule: str, version: int) -> list[Signal]:
         asked = sa.select(scores).where(scores.c.rule == rule, scores.c.version == version)
         return self._all(Signal, asked.order_by(scores.c.alert, scores.c.horizon))
+
+    def scored(self, owner: str) -> dict[str, Scored]:
+        s, r = scores.c, rules.c
+        mine = (r.owner == owner, r.spec.is_not(None), s.rule == r.id, s.version == r.version)
+        asked = sa.select(s.rule, sa.func.count(), sa.func.max(s.scored_at)).where(*mine).group_by(s.rule)
+        return {rule: Scored(rows, newest) for rule, rows, newest in self._db.execute(asked)}
 
     def closes(self, pair: str, interval: int, start: int, end: int) -> tuple[Ints, Floats]:
         c = candles.c

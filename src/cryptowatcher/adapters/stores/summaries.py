@@ -24,6 +24,7 @@ from cryptowatcher.adapters.stores.tables import (
     watchlists,
 )
 from cryptowatcher.domain.alerts import NOTICES, Alert, first_id_at
+from cryptowatcher.domain.channel_names import name_in
 from cryptowatcher.domain.deliveries import Delivery
 from cryptowatcher.domain.status import Price
 from cryptowatcher.domain.summary import Ended, GivenUp, Mark, Tally
@@ -70,7 +71,8 @@ class Summaries(Concern):
         inside = (GIVEN_UP, _D.finished_at >= begin, _D.finished_at < end, _D.owner == owner)
         asked = sa.select(_D.channel, _D.last_error).where(*inside).order_by(_D.finished_at, _D.id)
         newest: dict[str, GivenUp] = {}
-        for channel, why in self._db.execute(asked):
+        for address, why in self._db.execute(asked):
+            channel = name_in(address)
             before = newest.get(channel)
             newest[channel] = GivenUp(channel=channel, count=before.count + 1 if before else 1, why=why)
         return [newest[channel] for channel in sorted(newest)]

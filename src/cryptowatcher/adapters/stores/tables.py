@@ -37,6 +37,7 @@ def _col(name: str, kind: Any = Text, *, unknown: bool = False, default: str | N
 # Numbers that only grow: the epoch of each role, and the last rule change. A transaction that has counted
 # holds the row until it ends, so numbers become visible in their order.
 CHANGES = "rule changes"
+REACHING = "reaching"
 counters = _table("counters", _key("name"), _col("value", Ms))
 
 cursors = _table("cursors", _key("role"), _col("journal"), _col("seq", Ms), _col("at", Ms))
@@ -304,6 +305,29 @@ links = _table(
     _col("created_at", Ms),
     _col("expires_at", Ms),
 )
+
+# Channels that people have added, with their secrets as they are: the channel needs them. `version` is the number
+# of the change, of those that who is reached where depends on.
+channels = _table(
+    "channels",
+    _key("owner"),
+    _key("name"),
+    _col("kind"),
+    _col("settings"),
+    _col("secrets"),
+    _col("changed_at", Ms),
+    _col("version", Ms),
+)
+
+preferences = _table("preferences", _key("owner"), _col("wanted"))
+
+# How a channel is, by its address: when it took a message last, since when it takes none and why. 0: never.
+channel_states = _table(
+    "channel_states", _key("channel"), _col("sent_at", Ms), _col("failing_since", Ms), _col("error")
+)
+
+# Of the installation itself, made once.
+keys = _table("keys", _key("name"), _col("value"))
 
 login_failures = _table("login_failures", _key("key"), _col("count", sa.Integer), _col("last_at", Ms))
 

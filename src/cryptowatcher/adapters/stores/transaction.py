@@ -7,9 +7,12 @@ from typing import TypeVar
 
 from cryptowatcher.adapters.runner import Runner
 from cryptowatcher.adapters.stores.accounts import Accounts
+from cryptowatcher.adapters.stores.channels import Reaching
 from cryptowatcher.adapters.stores.chats import Chats
+from cryptowatcher.adapters.stores.keys import Keys
 from cryptowatcher.adapters.stores.outbox import Outbox
 from cryptowatcher.adapters.stores.reads import Reads
+from cryptowatcher.adapters.stores.rule_facts import RuleFacts
 from cryptowatcher.adapters.stores.scores import Scores
 from cryptowatcher.adapters.stores.sources import Sources
 from cryptowatcher.adapters.stores.summaries import Summaries
@@ -21,7 +24,9 @@ from cryptowatcher.ports import Tx
 T = TypeVar("T")
 
 
-class Transaction(Watch, Outbox, Watchlists, Sources, Tidy, Reads, Scores, Chats, Summaries, Accounts):
+class Transaction(
+    Watch, Outbox, Watchlists, Sources, Tidy, Reads, Scores, RuleFacts, Chats, Summaries, Accounts, Reaching, Keys
+):
     """All queries, on the transaction that stands open on the connection."""
 
 

@@ -35,8 +35,7 @@ class Watchlists(Rules):
         columns = msgspec.structs.asdict(wanted) | {"pairs": msgspec.json.encode(wanted.pairs).decode()}
         self._db.execute(or_replace(insert_into(watchlists, self._db.dialect.name), watchlists), columns)
         if before is not None and before.pairs != wanted.pairs:
-            for rule in self.rules_on(owner, name):
-                self._append(self._next_change(), rule.id, owner, head=head, now=now, rule=rule)
+            self._again(self.rules_on(owner, name), head=head, now=now)
         return wanted
 
     def remove_watchlist(self, owner: str, name: str) -> bool:

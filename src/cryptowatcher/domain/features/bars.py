@@ -40,7 +40,7 @@ _UNREAD = 3  # bars after which what nobody reads is forgotten
 def _cells(slots: Ints, cols: Ints) -> tuple[Any, Where]:
     """Where a ring's columns hold these slots of these pairs."""
     if len(slots) and slots.min() == slots.max():
-        return slots[0], stretch(cols)
+        return int(slots[0]), stretch(cols)
     return slots, cols
 
 
@@ -170,10 +170,10 @@ class Ring:
         if (lengths != 1).any():
             cols, number = np.repeat(cols, lengths), np.repeat(first, lengths)
             number += np.arange(len(number)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        slots = number % ROWS
-        new = np.unique(slots[~self._written[slots]])
+        where = _cells(number % ROWS, cols)
+        new = np.unique(where[0])
+        new = new[~self._written[new]]
         self._written[new] = True
-        where = _cells(slots, cols)
         self.count[where] = self.total[cols]
         for name, column in self.columns.items():
             column[new] = column[where] = _MISSING[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,6 +56,15 @@ class Extreme:
         """Nothing was found yet."""
         self.value[cols] = np.nan  # nothing beats it
         self.entry[cols] = -1
+
+
+class Asked(msgspec.Struct, frozen=True, eq=False):
+    """The references of some pairs for one window; `watched`: known, and the pair was watched since."""
+
+    cols: Ints
+    price: Floats
+    known: NDArray[np.bool_]
+    watched: NDArray[np.bool_]
 
 
 def wider(column: NDArray[Any], pairs: int, fill: float) -> NDArray[Any]:

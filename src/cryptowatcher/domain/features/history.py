@@ -28,8 +28,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from cryptowatcher.domain.features.columns import Where, stretch
 from cryptowatcher.domain.features.filling import Filled, Told
-from cryptowatcher.domain.features.found import NOWHERE, Extreme, Reference, wider
+from cryptowatcher.domain.features.found import NOWHERE, Asked, Extreme, Reference, wider
 from cryptowatcher.domain.features.rings import Cells, Rings, RingsState, merge
 from cryptowatcher.domain.intervals import MS, show_duration
 from cryptowatcher.domain.ticks import Floats, Ints
@@ -94,20 +95,24 @@ class Tier:
 
     def add(self, cols: Ints, times: Ints, prices: Floats, clocks: Ints) -> None:
         """One newer observation for each of these distinct pairs."""
-        rings, cells = self.rings, self.rings.cells
-        new = times > self._edge[cols]
-        if new.any():
-            begun = cols[new]
-            self._make_room(begun, times[new])
-            rings.advance(begun)
-            cells = rings.cells
-            at = rings.at[begun]
-            self._edge[begun] = -self.grid * (-times[new] // self.grid)
-            cells.high[at] = cells.low[at] = prices[new]
-        at = rings.at[cols]
+        where = stretch(cols)
+        new = times > self._edge[where]
+        if new.all():
+            self._begin(cols, where, times, prices)
+        elif new.any():
+            self._begin(cols[new], cols[new], times[new], prices[new])
+        cells, at = self.rings.cells, stretch(self.rings.at[where])
         cells.time[at], cells.price[at], cells.clock[at] = times, prices, clocks
         cells.high[at] = np.maximum(cells.high[at], prices)
         cells.low[at] = np.minimum(cells.low[at], prices)
+
+    def _begin(self, cols: Ints, where: Where, times: Ints, prices: Floats) -> None:
+        """A cell begins with these observations."""
+        self._make_room(cols, where, times)
+        self.rings.advance(where)
+        at = stretch(self.rings.at[where])
+        self._edge[where] = -self.grid * (-times // self.grid)
+        self.rings.cells.high[at] = self.rings.cells.low[at] = prices
 
     def reference(self, cols: Ints, ends: Ints, window: int) -> Reference:
         """What was found last, with the last kept observation with time <= end in it for each of these pairs.
@@ -182,15 +187,17 @@ class Tier:
         newest = self.rings.cells.time[state.at]
         self._edge = np.where(state.head < 0, _NEVER, -self.grid * (-newest // self.grid))
 
-    def _make_room(self, cols: Ints, times: Ints) -> None:
+    def _make_room(self, cols: Ints, where: Where, times: Ints) -> None:
         """Longer rings where the oldest entry would be overwritten and is needed: it is, until the one after it
         answers for the longest window too."""
         rings = self.rings
-        full = rings.head[cols] + 1 >= rings.slots[cols]
+        full = rings.head[where] + 1 >= rings.slots[where]
         if not full.any():
             return
-        cols, times = cols[full], times[full]
-        second = rings.cells.time[rings.place(cols, rings.oldest(cols) + 1)]
+        if not full.all():
+            where = cols = cols[full]
+            times = times[full]
+        second = rings.cells.time[stretch(rings.place(where, rings.oldest(where) + 1))]
         needed = second > self.grid * (times // self.grid) - self.longest
         if needed.any():
             rings.lengthen(cols[needed])
@@ -198,23 +205,24 @@ class Tier:
     def _find(self, found: Reference, cols: Ints, ends: Ints) -> None:
         """Move what was found to the last entry with time <= end. The newest entry is later than any end."""
         rings, cells = self.rings, self.rings.cells
-        head, oldest = rings.head[cols], rings.oldest(cols)
-        entries = np.maximum(found.entry[cols], oldest - 1)
+        where = stretch(cols)
+        head, oldest = rings.head[where], rings.oldest(where)
+        entries = np.maximum(found.entry[where], oldest - 1)
         for _ in range(_STEPS):
-            until = cells.time[rings.place(cols, np.minimum(entries + 1, head))]
+            until = cells.time[stretch(rings.place(where, np.minimum(entries + 1, head)))]
             further = until <= ends
             if not further.any():
                 break
             entries = entries + further
         else:
             entries = self._search(cols, ends, entries)
-            until = cells.time[rings.place(cols, np.minimum(entries + 1, head))]
-        place = rings.place(cols, entries)
+            until = cells.time[rings.place(where, np.minimum(entries + 1, head))]
+        place = stretch(rings.place(where, entries))
         known = entries >= oldest
-        found.entry[cols], found.until[cols] = entries, until
-        found.time[cols] = np.where(known, cells.time[place], NOWHERE)
-        found.price[cols] = np.where(known, cells.price[place], np.nan)
-        found.clock[cols] = cells.clock[place]
+        found.entry[where], found.until[where] = entries, until
+        found.time[where] = np.where(known, cells.time[place], NOWHERE)
+        found.price[where] = np.where(known, cells.price[place], np.nan)
+        found.clock[where] = cells.clock[place]
 
     def _search(self, cols: Ints, ends: Ints, low: Ints) -> Ints:
         """The last entry with time <= end, from `low` on, which fits (or is none)."""
@@ -263,15 +271,6 @@ class HistoryState(msgspec.Struct, frozen=True):
     tiers: list[RingsState]
 
 
-class Asked(msgspec.Struct, frozen=True, eq=False):
-    """The references of some pairs for one window; `watched`: known, and the pair was watched since."""
-
-    cols: Ints
-    price: Floats
-    known: NDArray[np.bool_]
-    watched: NDArray[np.bool_]
-
-
 class History:
     """All tiers, and the newest observation of each pair.
 
@@ -308,13 +307,14 @@ class History:
     def add(self, cols: Ints, times: Ints, prices: Floats, valid_for: int) -> None:
         """One newer observation for each of these distinct pairs."""
         self._asked.clear()
-        gaps = times - self.time[cols]
-        clocks = self.clock[cols] + np.where(gaps <= self.valid_for[cols], gaps, 0)
+        where = stretch(cols)
+        gaps = times - self.time[where]
+        clocks = self.clock[where] + np.where(gaps <= self.valid_for[where], gaps, 0)
         for tier in self.tiers:
             tier.add(cols, times, prices, clocks)
-        self.time[cols], self.price[cols], self.clock[cols] = times, prices, clocks
-        self.valid_for[cols] = valid_for
-        self._ticks[cols] += 1
+        self.time[where], self.price[where], self.clock[where] = times, prices, clocks
+        self.valid_for[where] = valid_for
+        self._ticks[where] += 1
 
     def forget(self, cols: Ints) -> None:
         """Nothing was ever seen of these pairs. Their observed time goes on: it is only compared with itself."""

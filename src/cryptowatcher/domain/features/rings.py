@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from cryptowatcher.domain.features.columns import Where
 from cryptowatcher.domain.ticks import Floats, Ints
 
 BEFORE_ALL = -(1 << 61)
@@ -105,18 +106,18 @@ class Rings:
         old = self.head, self.at, self.base, self.stride, self.slots
         self._layout(*(np.concatenate(both) for both in zip(old, columns, strict=True)))
 
-    def oldest(self, cols: Ints) -> Ints:
+    def oldest(self, cols: Where) -> Ints:
         """Number of the oldest entry that is kept; 0 where there is none."""
         oldest: Ints = np.maximum(self.head[cols] - self.slots[cols] + 1, 0)
         return oldest
 
-    def place(self, cols: Ints, entries: Ints) -> Ints:
+    def place(self, cols: Where, entries: Ints) -> Ints:
         """Where these entries lie, of which some may not exist: then anywhere."""
-        stride = self.stride.take(cols)
-        place: Ints = self.at.take(cols) - (self.head.take(cols) - entries) * stride
-        wrapped = place < self.base.take(cols)
+        stride = self.stride[cols]
+        place: Ints = self.at[cols] - (self.head[cols] - entries) * stride
+        wrapped = place < self.base[cols]
         if wrapped.any():
-            place += wrapped * (self.slots.take(cols) * stride)
+            place += wrapped * (self.slots[cols] * stride)
         return place
 
     def backwards(self, cols: Ints, most: Ints) -> Ints:
@@ -137,7 +138,7 @@ class Rings:
             place += wrapped * (self.slots[cols] * stride)
         return place
 
-    def advance(self, cols: Ints) -> None:
+    def advance(self, cols: Where) -> None:
         """One new entry for each of these, in the place of the oldest where the ring is full."""
         stride = self.stride[cols]
         at, end = self.at[cols] + stride, self.base[cols] + self.slots[cols] * stride

@@ -73,10 +73,15 @@ def check_channels(spec: RuleSpec, known: Sequence[str]) -> None:
     for field, names in (("channels", spec.channels), ("escalate", spec.escalate)):
         for number, name in enumerate(names):
             if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                there = f"there are: {', '.join(known)}" if known else "there are no [[channels]] yet"
-                hint = f"did you mean {close[0]!r}?" if close else there
-                raise ConfigError(f"there is no channel {name!r}", where=f"{field}[{number}]", hint=hint)
+                raise no_such_channel(name, known, where=f"{field}[{number}]")
+
+
+def no_such_channel(name: str, known: Sequence[str], *, where: str) -> ConfigError:
+    """What is said of a channel that is not among those that somebody may use."""
+    close = difflib.get_close_matches(name, known, n=1)
+    there = f"there are: {', '.join(known)}" if known else "there are no channels yet"
+    hint = f"did you mean {close[0]!r}?" if close else there
+    return ConfigError(f"there is no channel {name!r}", where=where, hint=hint)
 
 
 def _check_reminders(spec: RuleSpec) -> None:

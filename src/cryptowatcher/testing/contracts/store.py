@@ -10,9 +10,12 @@ from cryptowatcher.testing.contracts.store_accounts import AccountContract
 from cryptowatcher.testing.contracts.store_bundles import BundleContract
 from cryptowatcher.testing.contracts.store_chats import ChatContract
 from cryptowatcher.testing.contracts.store_checkpoints import CheckpointContract
+from cryptowatcher.testing.contracts.store_keys import KeyContract
 from cryptowatcher.testing.contracts.store_life import LifeContract
 from cryptowatcher.testing.contracts.store_outbox import OutboxContract
+from cryptowatcher.testing.contracts.store_reaching import ReachingContract
 from cryptowatcher.testing.contracts.store_reads import ReadContract
+from cryptowatcher.testing.contracts.store_rule_facts import RuleFactsContract
 from cryptowatcher.testing.contracts.store_rules import RulesContract
 from cryptowatcher.testing.contracts.store_scores import ScoreContract
 from cryptowatcher.testing.contracts.store_steps import StepContract
@@ -26,6 +29,7 @@ class StoreContract(
     OutboxContract,
     BundleContract,
     RulesContract,
+    RuleFactsContract,
     WatchlistContract,
     LifeContract,
     ReadContract,
@@ -34,6 +38,8 @@ class StoreContract(
     TidyContract,
     ChatContract,
     SummaryContract,
+    ReachingContract,
     AccountContract,
+    KeyContract,
 ):
     """All of it."""

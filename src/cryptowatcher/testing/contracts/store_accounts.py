@@ -117,6 +117,10 @@ class AccountContract(StoreCase):
             tx.add_session(session("his", BEN))
             tx.end_session("a")
             assert tx.session("a") is None
+            assert [each.digest for each in tx.sessions("u1")] == [
+                each.digest for each in sorted(tx.sessions("u1"), key=lambda each: (-each.seen_at, each.digest))
+            ]
+            assert {each.digest for each in tx.sessions("u1")} == {"b", "c", "d"}
             assert sorted(tx.end_sessions("u1", but="c")) == ["b", "d"]
             assert tx.session("c") is not None
             assert tx.end_sessions("u1") == ["c"]

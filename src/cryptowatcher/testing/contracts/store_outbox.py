@@ -66,6 +66,7 @@ class OutboxContract(StoreCase):
             alert = sample_alert(1)
             deliveries = [sample_delivery(alert, name) for name in ("a", "b", "c")]
             self.commit(tx, Step(cursor=Cursor("j1", 2, 2), alerts=[alert], deliveries=deliveries))
+            assert tx.waiting_channels() == ["a", "b", "c"]
             assert tx.next_due(only=["z"]) is None
             assert tx.next_due(skip=["a", "b", "c"]) is None
             assert tx.next_due(only=["a", "b"], skip=["a"]) == 100

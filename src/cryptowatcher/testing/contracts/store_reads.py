@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from cryptowatcher.domain.alerts import Advice
 from cryptowatcher.domain.status import BlindPair, SourceStatus
 from cryptowatcher.ports import Cursor, Step, Tx
 from cryptowatcher.testing.contracts.store_case import (
@@ -98,6 +99,11 @@ class ReadContract(StoreCase):
             assert (found.close.tolist(), str(found.volume_24h.tolist())) == ([2.0, 2.5, 2.0], "[nan, 7.0, nan]")
             nothing = tx.candle_columns("c/usd", 60_000, start=0, end=9 * HOUR)
             assert (len(nothing), nothing.start.dtype.kind, nothing.close.dtype.kind) == (0, "i", "f")
+            starts, observed = tx.watched("a/usd", 60_000, start=60_000, end=240_000)
+            assert sorted(zip(starts.tolist(), observed.tolist(), strict=True)) == [
+                (60_000, 60_000), (120_000, 60_000), (180_000, 60_000)
+            ]  # fmt: skip
+            assert [len(column) for column in tx.watched("c/usd", 60_000, start=0, end=9 * HOUR)] == [0, 0]
             assert tx.oldest_candle("a/usd", 60_000, start=0) == 60_000
             assert tx.oldest_candle("a/usd", 60_000, start=180_001) == 240_000
             assert tx.oldest_candle("a/usd", HOUR, start=9 * HOUR) is None
@@ -115,8 +121,31 @@ class ReadContract(StoreCase):
             assert tx.alerts("local", limit=5, before=first[-1].id) == newest[5:10]
             assert tx.alerts("local", limit=99, rule="r1") == [a for a in newest if a.rule == "r1"]
             assert tx.alerts("local", limit=99, pair="p2/usd") == [a for a in newest if a.pair == "p2/usd"]
+            assert tx.alerts("local", limit=99, since=newest[3].id) == newest[:4]
+            assert tx.alerts("local", limit=99, since=newest[3].id, before=newest[1].id) == newest[2:4]
             assert len(tx.alerts("someone else", limit=99)) == 3
             assert tx.alert_count() == 15
+
+        self.in_store(job)
+
+    def test_alerts_are_picked_by_advice_kind_and_whether_they_were_acknowledged(self) -> None:
+        def job(tx: Tx) -> None:
+            advice: tuple[Advice, ...] = ("buy", "sell", "info")
+            alerts = [msgspec.structs.replace(sample_alert(n), advice=advice[n % 3]) for n in range(6)]
+            blind = msgspec.structs.replace(sample_alert(9), kind="blind")
+            theirs = sample_alert(8, owner="someone else")
+            self.commit(tx, Step(cursor=Cursor("j1", 2, 2), alerts=[*alerts, blind, theirs]))
+            assert tx.alerts("local", limit=99, advice=("buy", "sell")) == [alerts[n] for n in (4, 3, 1, 0)]
+            assert tx.alerts("local", limit=99, advice=["info"]) == [alerts[5], alerts[2]]
+            assert tx.alerts("local", limit=99, advice=()) == []
+            assert tx.alerts("local", limit=99, kinds=["blind"]) == [blind]
+            assert tx.alerts("local", limit=2, kinds=("edge", "blind")) == [blind, alerts[5]]
+            assert tx.alerts("local", limit=99, kinds=["gap"]) == []
+            tx.acknowledge("local", [alerts[1].id, alerts[4].id], 7)
+            tx.acknowledge("someone else", [theirs.id], 7)
+            assert tx.alerts("local", limit=99, acknowledged=True) == [alerts[4], alerts[1]]
+            assert tx.alerts("local", limit=99, acknowledged=False) == [alerts[n] for n in (5, 3, 2, 0)]
+            assert tx.alerts("someone else", limit=99, acknowledged=True) == [theirs]
 
         self.in_store(job)
 

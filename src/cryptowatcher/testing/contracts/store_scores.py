@@ -5,8 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from cryptowatcher.domain.alerts import Advice, Alert, AlertKind
+from cryptowatcher.domain.rules.model import RuleSpec
 from cryptowatcher.domain.signals import Signal, signal_of
 from cryptowatcher.ports import Cursor, Step, Tx
+from cryptowatcher.ports.scores import Scored
 from cryptowatcher.testing.contracts.store_case import HOUR, StoreCase, sample_alert, sample_candle
 
 MINUTE = 60_000
@@ -83,6 +85,20 @@ class ScoreContract(StoreCase):
             assert tx.signals("r1", 1) == sorted(rows[:3], key=lambda row: row.alert)
             assert tx.signals("r2", 2) == sorted(changed[3:], key=lambda row: row.alert)
             assert tx.signals("r3", 1) == []
+
+        self.in_store(job)
+
+    def test_how_much_is_known_of_each_rule_as_it_stands(self) -> None:
+        def job(tx: Tx) -> None:
+            specs = [RuleSpec(name=name, pairs=("bitcoin/usd",), when="price > 1") for name in ("one", "two")]
+            first, second = (tx.save_rule("local", spec, head=1, now=1) for spec in specs)
+            rows = [msgspec.structs.replace(worth(advised(n)), rule=first.id, scored_at=n) for n in range(3)]
+            old = msgspec.structs.replace(worth(advised(4)), rule=second.id, version=second.version + 1)
+            tx.save_signals([*rows, old])
+            assert tx.scored("local") == {first.id: Scored(rows=3, newest=2)}
+            assert tx.scored("someone else") == {}
+            tx.remove_rule("local", "one", head=2, now=2)
+            assert tx.scored("local") == {}
 
         self.in_store(job)
 

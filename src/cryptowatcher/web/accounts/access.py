@@ -85,6 +85,7 @@ class Access:
 
     def __init__(self, deps: WebDeps) -> None:
         self._deps = deps
+        self._setting = msgspec.structs.replace(deps.setting, channels=deps.channels)
         self._set_up = False
 
     async def let_in(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
@@ -105,11 +106,14 @@ class Access:
         if handler.opt.get("in_person") and who.kind == "token":
             raise Problem(403, "a token may not do this: log in")
 
-    def given(self, request: Connection) -> WebDeps:
+    async def given(self, request: Connection) -> WebDeps:
         """What this request sees of the world: its own rows. Nobody has any."""
         who = self.asking(request)
         mine = self._deps.channels if who.owner == LOCAL_OWNER or _is_admin(who) else ()
-        return msgspec.structs.replace(self._deps, owner=who.owner, channels=mine)
+        if who.owner and request.method not in _SAFE:  # what changes something may name channels
+            reach = await self._deps.asked.run(lambda tx: tx.reach(self._setting, owner=who.owner))
+            mine = tuple(dict.fromkeys([*reach.own(who.owner), *mine]))
+        return msgspec.structs.replace(self._deps, owner=who.owner, channels=mine, setting=self._setting)
 
     def asking(self, request: Connection) -> Who:
         return cast("Who", request.scope["state"].get(_KEY, NOBODY))

@@ -1,10 +1,13 @@
-"""The same thresholds in the rule engine and, as alert rules of one group, in a real Prometheus.
+"""The same thresholds in the rule engine and in a real Prometheus.
 
-    python -m benchmarks.bench_prometheus [RULES ...]
+    python -m benchmarks.bench_prometheus [rules|data] [COUNT ...]
 
-Both look at the same prices of the same pairs. Prometheus says itself how long an evaluation of its group took;
-beside it stands the engine's step over one observation of each pair, windows and candles included. Then prices
-jump, and both must name the same alerts. One is measured after the other, so that they do not share the cores.
+Prometheus is asked in two manners: `rules`, each threshold an alert rule of one group, and `data`, each threshold
+a series that is scraped as prices are, and two alert rules that join the two: what people with many thresholds do.
+Both programs look at the same prices of the same pairs. Prometheus says itself how long an evaluation of its group
+took; beside it stands the engine's step over one observation of each pair, windows and candles included. Then
+prices jump, and both must name the same alerts. One is measured after the other, so that they do not share the
+cores.
 """
 
 from __future__ import annotations
@@ -19,10 +22,11 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -42,7 +46,16 @@ global: {scrape_interval: 1s, evaluation_interval: 1s}
 rule_files: [rules.yml]
 scrape_configs:
   - {job_name: market, static_configs: [{targets: ["127.0.0.1:%d"]}]}
+  - job_name: thresholds
+    metrics_path: /thresholds
+    scrape_interval: 5s
+    static_configs: [{targets: ["127.0.0.1:%d"]}]
 """
+JOINED = """\
+      - {alert: above, expr: 'threshold{side=">="} <= on(pair) group_left() price'}
+      - {alert: below, expr: 'threshold{side="<="} >= on(pair) group_left() price'}
+"""
+MANNERS = "rules", "data"
 
 
 class Threshold(msgspec.Struct, frozen=True):
@@ -113,11 +126,25 @@ class Prometheus:
                 seen = newest
         return took
 
+    def has(self, name: str, count: int) -> bool:
+        """Whether it comes to know so many series of this name."""
+        until = time.monotonic() + PATIENCE
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError):  # it is starting
+                found = self._asked(f"query?query=count({name})")["result"]
+                if found and int(found[0]["value"][1]) == count:
+                    return True
+            time.sleep(0.5)
+        return False
+
     def firing(self) -> set[str]:
         """Names of the alerts that fire now."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/api/v1/alerts", timeout=60) as answer:
-            alerts = json.load(answer)["data"]["alerts"]
-        return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
+        labels = [alert["labels"] for alert in self._asked("alerts")["alerts"] if alert["state"] == "firing"]
+        return {each.get("rule", each["alertname"]) for each in labels}
+
+    def _asked(self, what: str) -> Any:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/api/v1/{what}", timeout=60) as answer:
+            return json.load(answer)["data"]
 
     def _metric(self, name: str) -> float:
         try:
@@ -130,10 +157,14 @@ class Prometheus:
 
 
 class Exposed:
-    """Prices of the market as a page that Prometheus scrapes. `asked`: how often it was."""
+    """Prices of the market, and thresholds, as pages that Prometheus scrapes. `asked`: how often it was."""
 
-    def __init__(self, names: tuple[str, ...], prices: Floats) -> None:
+    def __init__(self, names: tuple[str, ...], prices: Floats, rules: Sequence[Threshold] = ()) -> None:
         self._names = names
+        self._thresholds = "".join(
+            f'threshold{{rule="{rule.name}",pair="{names[rule.col]}",side="{rule.side}"}} {rule.constant}\n'
+            for rule in rules
+        ).encode()
         self.asked = 0
         self.say(prices)
 
@@ -156,7 +187,7 @@ class Exposed:
                 self.send_header("Content-Type", "text/plain; version=0.0.4")
                 self.end_headers()
                 with contextlib.suppress(ConnectionError):  # it did not wait
-                    self.wfile.write(exposed.page)
+                    self.wfile.write(exposed._thresholds if self.path == "/thresholds" else exposed.page)
 
             def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
                 """Nothing."""
@@ -171,12 +202,10 @@ class Exposed:
 
 
 @contextlib.contextmanager
-def running(folder: Path, names: tuple[str, ...], rules: list[Threshold], target: int) -> Iterator[Prometheus]:
+def running(folder: Path, alerts: str, target: int) -> Iterator[Prometheus]:
     """A Prometheus with these alert rules."""
-    (folder / "prometheus.yml").write_text(CONFIG % target)
-    shown = [(rule.name, f'price{{pair="{names[rule.col]}"}} {rule.side} {rule.constant}') for rule in rules]
-    lines = [f"      - {{alert: {name}, expr: '{expression}'}}\n" for name, expression in shown]
-    (folder / "rules.yml").write_text("groups:\n  - name: thresholds\n    rules:\n" + "".join(lines))
+    (folder / "prometheus.yml").write_text(CONFIG % (target, target))
+    (folder / "rules.yml").write_text("groups:\n  - name: thresholds\n    rules:\n" + alerts)
     port = free_port()
     with (folder / "log").open("w") as log:
         program = subprocess.Popen(
@@ -212,25 +241,36 @@ def agree(prometheus: Prometheus, expected: set[str]) -> bool:
     return False
 
 
-def measure(count: int) -> str:
+def alert_rules(manner: str, names: tuple[str, ...], rules: list[Threshold]) -> str:
+    """As lines of a group: one for each threshold, or the two that join them with the prices."""
+    if manner == "data":
+        return JOINED
+    shown = [(rule.name, f'price{{pair="{names[rule.col]}"}} {rule.side} {rule.constant}') for rule in rules]
+    return "".join(f"      - {{alert: {name}, expr: '{expression}'}}\n" for name, expression in shown)
+
+
+def measure(manner: str, count: int) -> str:
     market = Market(PAIRS)
     rules = thresholds(market.price, count)
     engine = ours(market, rules)
-    exposed = Exposed(market.names, engine.before)
+    exposed = Exposed(market.names, engine.before, rules if manner == "data" else ())
     with (
         tempfile.TemporaryDirectory() as folder,
         exposed.served() as target,
-        running(Path(folder), market.names, rules, target) as prometheus,
+        running(Path(folder), alert_rules(manner, market.names, rules), target) as prometheus,
     ):
-        took = prometheus.evaluations(EVALUATIONS + 1)[1:]  # the first finds an empty database
+        known = prometheus.has("price", PAIRS) and (manner == "rules" or prometheus.has("threshold", count))
+        if not known:
+            return f"{manner:>6}{count:10,}   not read within {PATIENCE:.0f} s"
+        took = prometheus.evaluations(EVALUATIONS + 1)[1:]  # the first may have begun before it knew all
         if not took:
-            return f"{count:9,}   Prometheus did not evaluate them twice within {PATIENCE:.0f} s"
+            return f"{manner:>6}{count:10,}   not evaluated twice within {PATIENCE:.0f} s"
         exposed.say(engine.after)
         same = agree(prometheus, engine.fired)
     theirs = statistics.median(took)
     verdict = f"the same {len(engine.fired):,} alerts" if same else "NOT THE SAME ALERTS"
     ratio = f"{1_000 * theirs / engine.wall:8,.0f} x"
-    return f"{count:9,}{theirs:12.3f} s{engine.wall:10.2f} ms{engine.cpu:10.2f} ms{ratio}   {verdict}"
+    return f"{manner:>6}{count:10,}{theirs:12.3f} s{engine.wall:10.2f} ms{engine.cpu:10.2f} ms{ratio}   {verdict}"
 
 
 def main() -> None:
@@ -239,9 +279,13 @@ def main() -> None:
         return
     given = sys.argv[1:] if sys.argv[0].endswith("bench_prometheus.py") else []
     print(f"{PAIRS:,} pairs; Prometheus: one evaluation of the group; the engine: one observation of each pair")
-    print(f"{'rules':>9}{'Prometheus':>14}{'engine':>13}{'its CPU':>13}{'ratio':>10}   one jump of prices")
-    for count in map(int, given) if given else COUNTS:
-        print(measure(count), flush=True)
+    print(
+        f"{'as':>6}{'count':>10}{'Prometheus':>14}{'engine':>13}{'its CPU':>13}{'ratio':>10}   one jump of prices"
+    )
+    counts = [int(word.replace(",", "")) for word in given if word[0].isdigit()] or COUNTS
+    for manner in [word for word in given if word in MANNERS] or MANNERS:
+        for count in counts:
+            print(measure(manner, count), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
 """The rule engine on 20,000 pairs: simple rules, composite rules, and a storm.
 
-    python -m benchmarks.bench_rules [simple|restored|composite|storm ...] [RULES]
+    python -m benchmarks.bench_rules [simple|restored|one|fifty|composite|storm ...] [RULES]
 
-`restored`, only where it is asked for (10 million unless said), takes simple rules as a checkpoint gives them,
-built by columns: to add so many takes a quarter of an hour.
+`restored`, `one` and `fifty`, only where they are asked for (10 million unless said), take simple rules as a
+checkpoint gives them, built by columns: to add so many takes a quarter of an hour. They are on the price and its
+change over 5 minutes; on the price alone; on changes over 50 windows.
 
-An update is one observation of each pair, as a page of a source brings it. What it costs without rules (keeping
-windows and candles) is the first line of its table. Constants lie far from the prices, so hardly anything fires:
-what an alert costs is measured by itself, in the storm. Every measurement runs in a process of its own.
+An update is one observation of each pair, as a page of a source brings it. What it costs without rules is measured
+just before in the same process. Constants lie far from the prices, so hardly anything fires: what an alert costs
+is measured by itself, in the storm. Every measurement runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from itertools import islice
 from multiprocessing import get_context
 from typing import ParamSpec, TypeVar
 
@@ -26,7 +28,8 @@ import msgspec
 import numpy as np
 import psutil
 
-from benchmarks.simple_by_columns import enrol_one_each, held, with_rules
+from benchmarks.composite_rules import FEATURES, SHAPES, Composite, numbers_of
+from benchmarks.simple_by_columns import enrol_one_each, held, whens, with_rules
 from cryptowatcher.domain.alerts import Alert
 from cryptowatcher.domain.rules.engine import Engine
 from cryptowatcher.domain.rules.model import Rule, RuleChange, RuleSpec
@@ -37,7 +40,7 @@ T = TypeVar("T")
 PAIRS = 20_000
 MINUTE = 60_000
 BEGIN = 1_700_000_040_000
-WARM = 70  # updates before anything is measured
+WARM = 110  # updates before anything is measured: more minutes than the longest window looks back
 UPDATES = 320  # so that p99 is more than the longest
 PAGE = 1_000  # rules that come at once, as pages of changes
 ALONE = 1_000  # rules that come one by one
@@ -46,29 +49,20 @@ SIMPLE = (0, 10_000, 100_000, 1_000_000)
 COMPOSITE = (0, 10_000, 100_000)
 STORM = (100_000,)
 RESTORED = (10_000_000,)
-SHAPES = 200
-FEATURES = (
-    "change(5m)",
-    "change(1h)",
-    "drawdown(1h)",
-    "rally(1h)",
-    "range(30m)",
-    "rsi(14, 1m)",
-    "zscore(20m)",
-    "volatility(20m, 1m)",
-    "price / sma(20, 1m)",
-    "ema(12, 1m) / ema(26, 1m)",
-)
-AWAY = (20, 25, 30, 30, 35, 95, 9, 40, 2, 2)  # a constant that the number hardly reaches; percent or plain
-PERCENT = (True, True, True, True, True, False, False, True, False, False)
+ON = {
+    "restored": ("price", "change(5m)"),
+    "one": ("price",),
+    "fifty": tuple(f"change({minutes}m)" for minutes in range(5, 105, 2)),
+}
 
 
 class Cost(msgspec.Struct, frozen=True):
     """What was measured, in CPU time of the process: others use the machine too.
 
     `add_us` is µs a rule of many, `one_us` of one that comes by itself, `memory` bytes a rule, all else ms;
-    `arming` is the first look at all of them; of two numbers one is the median, one the p99. `wall`: the median
-    update by the clock on the wall.
+    `arming` is the first look at all of them; of two numbers one is the median, one the p99. `bare`: an update
+    before there were rules; `turned`: in how many rules a comparison changes sides at an update, where that is
+    looked at; `wall`: the median update by the clock on the wall.
     """
 
     rules: int
@@ -76,11 +70,13 @@ class Cost(msgspec.Struct, frozen=True):
     one_us: float
     memory: float
     arming: float
+    bare: tuple[float, float] = (0.0, 0.0)
     update: tuple[float, float] = (0.0, 0.0)
     wall: float = 0.0
     popular: tuple[float, float] = (0.0, 0.0)
     one: tuple[float, float] = (0.0, 0.0)
     alerts: int = 0
+    turned: int | None = None
 
 
 class Market:
@@ -108,21 +104,21 @@ class Market:
         self.engine.changes()
         return took
 
-    def add(self, specs: Sequence[RuleSpec], page: int = 1, first: int = 0) -> float:
+    def add(self, specs: Iterable[RuleSpec], page: int = 1, first: int = 0) -> float:
         """Rules come, so many at once; µs of CPU each. `first`: the number of the first."""
-        rules = [
-            Rule(id=f"r{number:012x}", owner="local", version=1, spec=spec)
-            for number, spec in enumerate(specs, start=first)
-        ]
-        changes = [
-            RuleChange(number=number, rule_id=rule.id, owner="local", head=0, saved_at=0, rule=rule)
-            for number, rule in enumerate(rules, start=first + 1)
-        ]
-        cpu = time.process_time()
-        for begin in range(0, len(changes), page):
-            self.engine.apply_many([(self._seq, change) for change in changes[begin : begin + page]])
-        self.engine.changes()
-        return 1e6 * (time.process_time() - cpu) / max(1, len(rules))
+        waiting, number, took = iter(specs), first, 0.0
+        while some := list(islice(waiting, page)):
+            changes = [self._change(spec, number) for number, spec in enumerate(some, start=number)]
+            number += len(some)
+            cpu = time.process_time()
+            self.engine.apply_many([(self._seq, change) for change in changes])
+            self.engine.changes()
+            took += time.process_time() - cpu
+        return 1e6 * took / max(1, number - first)
+
+    def _change(self, spec: RuleSpec, number: int) -> RuleChange:
+        rule = Rule(id=f"r{number:012x}", owner="local", version=1, spec=spec)
+        return RuleChange(number=number + 1, rule_id=rule.id, owner="local", head=0, saved_at=0, rule=rule)
 
 
 def instant(names: tuple[str, ...], cols: Ints, prices: Floats, at: int) -> TickBatch:
@@ -163,23 +159,21 @@ def simple_rules(market: Market, count: int) -> list[RuleSpec]:
     return specs
 
 
-def composite_rules(market: Market, count: int) -> list[RuleSpec]:
-    """Rules of SHAPES shapes with 2 to 4 comparisons each."""
-    rng = np.random.default_rng(5)
-    shapes = [
-        (rng.choice(len(FEATURES), 2 + n % 3, False).tolist(), (" and ", " or ")[n // 3 % 2])
-        for n in range(SHAPES)
-    ]
-    specs = []
-    for number, col in enumerate(popularity(count).tolist()):
-        features, joined = shapes[number % SHAPES]
-        when = joined.join(_comparison(feature, rng.uniform(1, 1.04)) for feature in features)
-        specs.append(RuleSpec(name=f"rule {number}", pairs=(market.names[col],), when=when))
-    return specs
-
-
-def _comparison(feature: int, share: float) -> str:
-    return f"{FEATURES[feature]} > {AWAY[feature] * share:.4f}{'%' if PERCENT[feature] else ''}"
+def measure_composite(count: int) -> Cost:
+    """Composite rules come into a market that goes on, in which there is one of each shape: so the numbers that
+    they look at are kept already."""
+    market = Market()
+    for _ in range(WARM):
+        market.tick()
+    market.add(Composite(market, popularity(SHAPES)).specs(), first=count)
+    market.tick()
+    bare = spread([market.tick()[1] for _ in range(UPDATES)])
+    rules = Composite(market, popularity(count))
+    cost = added(market, rules.specs(), count)
+    before = numbers_of(market)
+    market.tick()
+    turned = rules.turned(before, numbers_of(market))
+    return msgspec.structs.replace(observed(market, cost), bare=bare, turned=turned)
 
 
 def measure(kind: Callable[[Market, int], list[RuleSpec]], count: int) -> Cost:
@@ -187,48 +181,58 @@ def measure(kind: Callable[[Market, int], list[RuleSpec]], count: int) -> Cost:
     market = Market()
     for _ in range(WARM):
         market.tick()
+    bare = spread([market.tick()[1] for _ in range(UPDATES)])
     specs = kind(market, count)
+    cost = observed(market, added(market, iter(specs), count))
+    return msgspec.structs.replace(cost, bare=bare)
+
+
+def added(market: Market, specs: Iterator[RuleSpec], count: int) -> Cost:
+    """So many of these rules come, the last of them one by one."""
     gc.collect()
     before = psutil.Process().memory_info().rss
     alone = min(ALONE, count // 10)
-    add = market.add(specs[: count - alone], page=PAGE)
-    one = market.add(specs[count - alone :], first=count - alone)
+    add = market.add(islice(specs, count - alone), page=PAGE)
+    one = market.add(specs, first=count - alone)
     _, arming = market.tick()
     gc.collect()
     memory = psutil.Process().memory_info().rss - before
-    return observed(market, Cost(count, add, one, memory / max(1, count), arming))
+    return Cost(count, add, one, memory / max(1, count), arming)
 
 
-def measure_restored(count: int) -> Cost:
+def measure_restored(numbers: tuple[str, ...], count: int) -> Cost:
     """Simple rules come back from a checkpoint, into a market that goes on. `add_us` is the restore."""
     market = Market()
-    market.tick()  # pairs are met by pages of a source, not one by one
-    enrol_one_each(market.engine, market.names)
     for _ in range(WARM):
         market.tick()
-    cols = popularity(count)
-    away = np.random.default_rng(4).uniform(0.05, 0.8, count)
-    up, price = np.arange(count) % 2 == 0, np.arange(count) % 4 < 2
-    numbers = np.where(price, market.price[cols] * np.where(up, 1 + away, 1 - away), np.where(up, away, -away))
-    state = with_rules(market.engine.state(), cols, numbers)
+    bare = spread([market.tick()[1] for _ in range(UPDATES)])
+    enrol_one_each(market.engine, market.names, numbers)
+    for _ in range(WARM):
+        market.tick()
+    state = with_rules(market.engine.state(), *far_away(market, numbers, count))
     market.engine = Engine()
-    del cols, away, up, price, numbers
     gc.collect()
     before = psutil.Process().memory_info().rss - held(state)
     cpu = time.process_time()
     market.engine.restore(state)
     restore = 1e6 * (time.process_time() - cpu) / count
+    del state
     one = market.add(
-        [
-            RuleSpec(name=f"more {n}", pairs=market.names[n : n + 1], when="price >= 1000000000")
-            for n in range(ALONE)
-        ],
+        [RuleSpec(name=f"more {n}", pairs=market.names[n : n + 1], when=whens(numbers)[0]) for n in range(ALONE)],
         first=count,
     )
     _, arming = market.tick()
     gc.collect()
     memory = psutil.Process().memory_info().rss - before
-    return observed(market, Cost(count, restore, one, memory / count, arming))
+    return observed(market, Cost(count, restore, one, memory / count, arming, bare))
+
+
+def far_away(market: Market, numbers: tuple[str, ...], count: int) -> tuple[Ints, Floats]:
+    """Of so many rules, the pair of each (its column) and the constant."""
+    cols, number = popularity(count), np.arange(count)
+    away = np.random.default_rng(4).uniform(0.05, 0.8, count) * np.where(number % 2 == 0, 1, -1)
+    of_price = np.array([each == "price" for each in numbers])[number // 2 % len(numbers)]
+    return cols, np.where(of_price, market.price[cols] * (1 + away), away)
 
 
 def observed(market: Market, cost: Cost) -> Cost:
@@ -276,14 +280,16 @@ def storm(count: int) -> list[str]:
 def rows(measured: Callable[..., Cost], counts: Sequence[int], *kind: object) -> None:
     """A line for each number of rules."""
     print(
-        f"{'rules':>12}{'add many':>12}{'one':>8}{'memory':>9}{'arming':>11}{'all pairs: median, p99':>26}"
-        f"{'wall':>8}{'ten most popular':>20}{'one pair':>18}{'alerts':>8}"
+        f"{'rules':>12}{'add many':>12}{'one':>8}{'memory':>9}{'arming':>11}{'no rules yet':>18}"
+        f"{'all pairs: median, p99':>24}{'wall':>8}{'ten most popular':>20}{'one pair':>18}{'alerts':>8}"
+        f"{'turned':>9}"
     )
     for count in counts:
         cost = alone(measured, *kind, count)
+        turned = "" if cost.turned is None else f"{cost.turned:,}"
         print(
-            f"{count:12,}{cost.add_us:9.1f} µs{cost.one_us:5.0f} µs{cost.memory:7.0f} B{cost.arming:8.0f} ms{'':6}"
-            f"{two(cost.update)}{cost.wall:8.1f}{two(cost.popular)}{two(cost.one)}{cost.alerts:8}",
+            f"{count:12,}{cost.add_us:9.1f} µs{cost.one_us:5.0f} µs{cost.memory:7.0f} B{cost.arming:8.0f} ms"
+            f"{two(cost.bare)}{'':6}{two(cost.update)}{cost.wall:8.1f}{two(cost.popular)}{two(cost.one)}{cost.alerts:8}{turned:>9}",
             flush=True,
         )
 
@@ -307,12 +313,15 @@ def main() -> None:
     if "simple" in wanted:
         print("\nsimple rules: `price` or `change(5m)` against a constant of their own")
         rows(measure, most or SIMPLE, simple_rules)
-    if "restored" in wanted:
-        print("\nthe same rules as a checkpoint gives them; `add many` is the restore")
-        rows(measure_restored, most or RESTORED)
+    for name, numbers in ON.items():
+        if name in wanted:
+            shown = ", ".join(numbers[:2]) + (f", … ({len(numbers)} numbers)" if len(numbers) > 2 else "")
+            print(f"\nrules on {shown}, as a checkpoint gives them; `add many` is the restore")
+            rows(measure_restored, most or RESTORED, numbers)
     if "composite" in wanted:
         print(f"\ncomposite rules: {SHAPES} shapes of 2 to 4 comparisons over {len(FEATURES)} numbers")
-        rows(measure, most or COMPOSITE, composite_rules)
+        print("(`no rules yet` is with one rule of each shape)")
+        rows(measure_composite, most or COMPOSITE)
     if "storm" in wanted:
         print("\none tick fires so many rules: alerts made and standings changed, not yet committed")
         for count in most or STORM:

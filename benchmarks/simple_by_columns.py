@@ -1,11 +1,11 @@
 """A state of millions of simple rules, built by columns as a checkpoint would give it: to be restored, not added.
 
-The rules are those of bench_rules.simple_rules: half on prices, half on changes, both ways, at rest.
+The rules are at rest, each on one pair, on numbers in turn, both ways.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 import numpy as np
@@ -23,31 +23,36 @@ from cryptowatcher.domain.rules.tables import MOST, TierState
 from cryptowatcher.domain.rules.watched import WatchedState
 from cryptowatcher.domain.ticks import Floats, Ints
 
-WHENS = ("price >= 1e9", "price <= 0.1", "change(5m) >= 900%", "change(5m) <= -90%")
-"""One of each kind; of four rules that follow one another each is of another."""
+
+def whens(numbers: Sequence[str]) -> list[str]:
+    """One condition of each kind: above and below, of the price or of changes."""
+    price = "price >= 1000000000", "price <= 0.1"
+    return [
+        when
+        for number in numbers
+        for when in (price if number == "price" else (f"{number} >= 900%", f"{number} <= -90%"))
+    ]
 
 
-def enrol_one_each(engine: Engine, names: tuple[str, ...]) -> None:
-    """A rule of each kind on each pair, so that the numbers they look at are known of all pairs."""
-    for number, when in enumerate(WHENS):
-        for place, pair in enumerate(names):
-            rule_id = f"r{(number + 1) << 40 | place:012x}"
-            spec = RuleSpec(
-                name=f"one of {number} on {pair}", pairs=(pair,), when=when.replace("1e9", "1000000000")
-            )
-            rule = Rule(id=rule_id, owner="local", version=1, spec=spec)
-            engine.apply(
-                RuleChange(number=1, rule_id=rule_id, owner="local", head=0, saved_at=0, rule=rule), seq=0
-            )
+def enrol_one_each(engine: Engine, names: tuple[str, ...], numbers: Sequence[str]) -> None:
+    """A rule of one kind on each pair, and one of each other kind: so that everything the rules share is there."""
+    first, *others = whens(numbers)
+    rules = [(first, pair) for pair in names] + [(when, names[0]) for when in others]
+    for place, (when, pair) in enumerate(rules):
+        rule_id = f"r{1 << 40 | place:012x}"
+        spec = RuleSpec(name=f"{when} on {pair}", pairs=(pair,), when=when)
+        rule = Rule(id=rule_id, owner="local", version=1, spec=spec)
+        engine.apply(RuleChange(number=1, rule_id=rule_id, owner="local", head=0, saved_at=0, rule=rule), seq=0)
 
 
 def with_rules(state: EngineState, cols: Ints, numbers: Floats) -> EngineState:
     """The state of an engine that enrol_one_each() was done to, with these rules instead: the pair of each (its
-    column, which is also its number in the pool), and its number."""
+    column, which is also its number in the pool), and its number. Rules that follow one another are of the kinds
+    in turn."""
     pools = Pools()
     pools.restore(state.book.roll.pools)
-    kinds = [pools.kind(number) for number in range(len(WHENS))]
-    segments = tuple(map(Part, _segments(cols, numbers)))
+    kinds = [pools.kind(number) for number in range(2 * len(state.watched))]
+    segments = tuple(map(Part, _segments(cols, numbers, len(kinds))))
     stood = tuple(Part(_at_rest()) for _ in range(len(cols) // SEGMENT + 1))
     nobody = np.zeros(0, np.int32)
     book = msgspec.structs.replace(
@@ -56,7 +61,7 @@ def with_rules(state: EngineState, cols: Ints, numbers: Floats) -> EngineState:
         stood=stood,
         joined=Joined(nobody, nobody, np.zeros(0, np.int64)),
     )
-    which = np.arange(len(cols)) % len(WHENS) // 2
+    which = np.arange(len(cols)) % len(kinds) // 2
     watched = [
         _watched(each, kinds[2 * number : 2 * number + 2], np.flatnonzero(which == number), cols, numbers)
         for number, each in enumerate(state.watched)
@@ -73,8 +78,8 @@ def held(state: EngineState) -> int:
     return sum(column.nbytes for column in columns if isinstance(column, np.ndarray))
 
 
-def _segments(cols: Ints, numbers: Floats) -> Iterator[Segment]:
-    """The last one is open: there is always one."""
+def _segments(cols: Ints, numbers: Floats, kinds: int) -> Iterator[Segment]:
+    """Columns as narrow as a checkpoint has them. The last segment is open: there is always one."""
     for first in range(0, len(cols) + 1, SEGMENT):
         mine = np.arange(first, min(first + SEGMENT, len(cols)))
         names = np.char.add(b"rule ", mine.astype("S8")).astype("S13")
@@ -86,11 +91,11 @@ def _segments(cols: Ints, numbers: Floats) -> Iterator[Segment]:
         yield Segment(
             at=(mine - first).astype(np.uint16),
             code=mine.astype(np.uint64),
-            version=np.ones(len(mine), np.int32),
-            start=np.zeros(len(mine), np.int64),
-            owner=np.zeros(len(mine), np.int32),
-            on=cols[mine].astype(np.int32),
-            kind=(mine % len(WHENS)).astype(np.int32),
+            version=np.ones(len(mine), np.uint8),
+            start=np.zeros(len(mine), np.uint8),
+            owner=np.zeros(len(mine), np.uint8),
+            on=cols[mine].astype(np.min_scalar_type(cols[mine].max(initial=0))),
+            kind=(mine % kinds).astype(np.uint8),
             ends=np.cumsum(there.reshape(text.shape).sum(axis=1)).astype(np.uint32),
             text=text.ravel()[there],
         )
@@ -111,7 +116,7 @@ def _watched(state: WatchedState, kinds: list[Kind], slots: Ints, cols: Ints, nu
     entries = []
     for side, kind in enumerate(kinds):
         mine = slots[slots % 2 == side]
-        ((fire, rearm),) = kind.columns([numbers[mine]], len(mine))
+        ((_, fire, rearm),) = kind.constants([numbers[mine]], np.nextafter)
         entries += [(cols[mine], fire, mine), (cols[mine], rearm, mine)]
     pairs, constants, owners = (np.concatenate(column) for column in zip(*entries, strict=True))
     run = sort(pairs, constants, owners)

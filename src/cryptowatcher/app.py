@@ -2,8 +2,6 @@
 
 `run` is one command and two processes: the pipeline (collect, watch, notify) here, and `serve` (the page and
 the API) as a child, so that previews and fan-out never delay a watch step.
-
-Longer than 400 lines because everything meets here.
 """
 
 from __future__ import annotations
@@ -13,12 +11,11 @@ import contextlib
 import itertools
 import os
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib import metadata
 from random import Random
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -34,12 +31,13 @@ from cryptowatcher.adding import Opening, check_stored, setting_of, try_stored
 from cryptowatcher.config import Config, name_of
 from cryptowatcher.config.canary import life_begins
 from cryptowatcher.config.kinds import Kinds
+from cryptowatcher.configured import sync_defaults, sync_rules
 from cryptowatcher.domain.accounts import link_path, link_to
 from cryptowatcher.domain.canary import NAME as CANARY
 from cryptowatcher.domain.canary import SYSTEM_OWNER
 from cryptowatcher.domain.findings import Told
 from cryptowatcher.domain.messages import wording_of
-from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleSpec
+from cryptowatcher.domain.rules.model import LOCAL_OWNER
 from cryptowatcher.errors import Unavailable
 from cryptowatcher.garbage import keep_for_good, look_rarely
 from cryptowatcher.listening import Listening, asked_at
@@ -321,59 +319,6 @@ async def _journal_when_there(
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), 0.05)
     return None
-
-
-async def sync_rules(
-    store: Store,
-    journal: Journal,
-    rules: Sequence[RuleSpec],
-    clock: Clock,
-    *,
-    lists: Mapping[str, Sequence[str]] = MappingProxyType({}),
-    owner: str = LOCAL_OWNER,
-) -> None:
-    """Make an owner's configured rules and lists of pairs those of the configuration: changed ones change, absent
-    ones go. A list that other rules are on stays, and is the owner's from then on."""
-    head = await journal.head()
-
-    def save(tx: Tx) -> None:
-        for name, pairs in lists.items():
-            tx.save_watchlist(owner, name, pairs, head=head, now=clock.now(), origin="config")
-        wanted = {rule.name for rule in rules}
-        for rule in tx.rules(owner):
-            if rule.origin == "config" and rule.spec.name not in wanted:
-                tx.remove_rule(owner, rule.id, head=head, now=clock.now(), origin="config")
-        for spec in rules:
-            tx.save_rule(owner, spec, head=head, now=clock.now(), origin="config")
-        for each in tx.watchlists(owner):
-            if each.origin != "config" or each.name in lists:
-                continue
-            if tx.rules_on(owner, each.name):
-                tx.save_watchlist(owner, each.name, each.pairs, head=head, now=clock.now())
-            else:
-                tx.remove_watchlist(owner, each.name)
-
-    await store.run(save)
-
-
-async def sync_defaults(store: Store, journal: Journal, rules: Sequence[RuleSpec], clock: Clock) -> None:
-    """Make the default rules those of this release, but for the ones that their owner or the configuration has
-    changed, and those that their owner removed."""
-    head = await journal.head()
-
-    def save(tx: Tx) -> None:
-        wanted = {rule.name for rule in rules}
-        there = {rule.spec.name: rule for rule in tx.rules(LOCAL_OWNER)}
-        for name, rule in there.items():
-            if rule.origin == "default" and name not in wanted:
-                tx.remove_rule(LOCAL_OWNER, rule.id, head=head, now=clock.now(), origin="default")
-        for spec in rules:
-            before = there.get(spec.name)
-            touched = before.origin != "default" if before else tx.removed_by(LOCAL_OWNER, spec.name) == "owner"
-            if not touched:
-                tx.save_rule(LOCAL_OWNER, spec, head=head, now=clock.now(), origin="default")
-
-    await store.run(save)
 
 
 @asynccontextmanager

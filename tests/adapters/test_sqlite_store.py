@@ -182,7 +182,7 @@ def test_what_a_rule_does_not_use_is_not_written_so_that_the_release_before_can_
     asyncio.run(save())
     db = apsw.Connection(str(path))
     ((spec, change),) = db.execute("SELECT rules.spec, rule_changes.rule FROM rules, rule_changes")
-    newer = ("expires", "active", "urgent", "remind", "escalate")
+    newer = ("expires", "active", "urgent", "remind", "escalate", "resolved")
     assert [name for name in newer if f'"{name}"' in f"{spec}{change}"] == []
 
 

@@ -24,8 +24,7 @@ in_browser = [
 judged_by_axe = pytest.mark.skipif(not AXE.is_file(), reason="no axe here: make page")
 
 PHONE, WIDE = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
-LOOKS = [(WIDE, "dark"), (WIDE, "light"), (PHONE, "dark"), (PHONE, "light")]
-JUDGED = [LOOKS[0], LOOKS[3]]
+LOOKS = [(WIDE, "dark"), (PHONE, "light")]
 """Colours and layouts do not depend on each other."""
 
 

@@ -185,6 +185,18 @@ def test_an_urgent_rule_says_so(terminal: Terminal) -> None:
     assert not rules(terminal)[0].spec.urgent
 
 
+def test_a_rule_that_tells_when_it_is_over_says_so_and_stays_the_same_version(terminal: Terminal) -> None:
+    assert terminal.run(*ADD).exit_code == 0
+    assert terminal.run(*ADD, "--resolved").exit_code == 0
+    (rule,) = rules(terminal)
+    assert (rule.spec.resolved, rule.version) == (True, 1)
+    assert "tells when it is over" in " ".join(terminal.run("rules", "list").stdout.split())
+    refused = terminal.run(*ADD, "--resolved", "--repeat", "once")
+    assert (refused.exit_code, "--resolved" in refused.stderr) == (2, True)
+    said = terminal.run("rules", "check", "price > 1", "--resolved")
+    assert "and once more when that is over" in " ".join(said.stdout.split())
+
+
 def test_a_rule_that_reminds_says_so_and_stays_the_same_version(terminal: Terminal) -> None:
     terminal.write("cryptowatcher.toml", "".join(f'[[channels]]\nkind = "console"\nname = "{n}"\n' for n in "ab"))
     assert terminal.run(*ADD).exit_code == 0

@@ -26,14 +26,16 @@ CAP = 1_000
 class Setting:
     """What conditions are about.
 
-    scale: of all prices
-    bars:  whether they look at candles, too
-    ages:  whether at how long a pair was silent, which time alone changes
+    scale:  of all prices
+    bars:   whether they look at candles, too
+    ages:   whether at how long a pair was silent, which time alone changes
+    places: among others at which one is looked, which one pair's past does not tell; without any it is not
     """
 
     scale: float = 1.0
     bars: bool = False
     ages: bool = True
+    places: tuple[int, ...] = ()
 
 
 def condition(random: Random, setting: Setting) -> str:
@@ -91,6 +93,7 @@ def _comparison(random: Random, setting: Setting) -> str:
         *[f"market_cap {op} {one * CAP!r}"] * 2,
         f"market_cap / {CAP} {op} price",
     )
+    texts += (f"rank {op} {random.choice(setting.places)}",) * 3 if setting.places else ()
     return random.choice(texts + (_of_bars(op) if setting.bars else ()))
 
 

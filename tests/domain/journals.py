@@ -22,6 +22,8 @@ EXAMPLES = int(os.environ.get("EXAMPLES", "1"))
 """How many times more random journals than in a usual run."""
 
 PAIRS = ("a/usd", "b/usd", "c/bitcoin", "d/usd")
+CROWD = tuple(f"e{number}/usd" for number in range(9))
+"""Larger ones than those, seldom observed: with them a pair may be a tenth behind its place."""
 MINE = "list(mine)"
 MINE_AT_FIRST = ("a/usd", "d/usd")
 BEGIN = 1_722_816_000_000  # a midnight
@@ -72,14 +74,17 @@ def batch_of(instants: Sequence[Rows], *, received_at: int, valid_for: int, sour
 
 def _spec(random: Random, name: str, setting: Setting) -> RuleSpec:
     when = condition(random, setting)
+    pairs = [("all",), ("a/usd",), ("a/usd", "b/usd"), ("c/bitcoin",), (MINE,), (MINE,)]
+    pairs += [(f"top({random.choice(setting.places)})",)] if setting.places else []
     return RuleSpec(
         name=name,
-        pairs=random.choice((("all",), ("a/usd",), ("a/usd", "b/usd"), ("c/bitcoin",), (MINE,), (MINE,))),
+        pairs=random.choice(pairs),
         when=when,
         for_="0s" if "age" in when else random.choice(("0s", "0s", "0s", "1m", "5m")),
         rearm=random.choice(("0%", "0.1%", "0.1%", "1%", "5%")),
         cooldown=random.choice(("0s", "0s", "1m", "10m", "2d")),
         repeat=random.choice(("every", "every", "once")),
+        resolved=random.random() < 0.5,
         fire_if_already_true="crosses" not in when and random.random() < 0.5,
         paused=random.random() < 0.1,
         channels=random.choice(((), ("ops",))),
@@ -101,7 +106,7 @@ def _edit(random: Random, old: RuleSpec | None, name: str, setting: Setting) -> 
         case "repeat":
             return msgspec.structs.replace(old, repeat=other)
         case "cooldown":
-            return msgspec.structs.replace(old, cooldown=fresh.cooldown, advice="buy")
+            return msgspec.structs.replace(old, cooldown=fresh.cooldown, advice="buy", resolved=fresh.resolved)
         case "band":
             return msgspec.structs.replace(old, rearm=fresh.rearm)
         case "when":
@@ -132,6 +137,8 @@ class _Rules:
         spec = _edit(self._random, None if old is None else old.spec, name, self._setting)
         rule = None
         if spec is not None:
+            never = spec.repeat == "once" or "since_alert" in spec.when
+            spec = msgspec.structs.replace(spec, resolved=spec.resolved and not never)
             members = self._mine if spec.pairs == (MINE,) else ()
             rule = Rule(id=f"id-{name}", owner="me", version=next_version(old, spec), spec=spec, members=members)
         self._save(name, rule, head=head, at=at)
@@ -159,6 +166,11 @@ def _prices(random: Random, scale: float) -> list[tuple[str, float]]:
     pairs = random.sample(PAIRS, random.randint(1, len(PAIRS)))
     wild = random.random() < 0.03
     return [(pair, random.choice(FAR) if wild else random.choice(PRICES) * scale) for pair in pairs]
+
+
+def _crowd(random: Random, scale: float) -> list[tuple[str, float]]:
+    """Those that are larger, but for one now and then."""
+    return [(pair, random.choice((*(200, 300, 400, 400) * 8, 1)) * scale) for pair in CROWD]
 
 
 def _body(random: Random, batch: TickBatch, *, newest: int) -> Body:
@@ -190,7 +202,14 @@ def _told(random: Random, scale: float, *, newest: int, spacing: int) -> Fill:
 
 
 def journey(
-    random: Random, *, records: int, rules: int, most_instants: int, ages: bool = True, fills: bool = False
+    random: Random,
+    *,
+    records: int,
+    rules: int,
+    most_instants: int,
+    ages: bool = True,
+    ranks: bool = True,
+    fills: bool = False,
 ) -> Journey:
     """A journal of so many records, and changes of so many rules at random places. `fills`: with history that is
     told afterwards."""
@@ -200,7 +219,9 @@ def journey(
     distances = (0, 1, 500, 1_000, *[MINUTE * pace] * 8, 5 * MINUTE * pace, 20 * MINUTE * pace, -MINUTE)
     names = [f"r{number}" for number in range(rules)]
     steady = random.random() < 0.4  # all observations are as long valid, so that candles are known too
-    changing = _Rules(random, Setting(scale, bars=steady, ages=ages))
+    crowded = ranks and random.random() < 0.3
+    places = (9, 10, 10, 11) if crowded else (1, 2, 2, 3) if ranks else ()
+    changing = _Rules(random, Setting(scale, bars=steady, ages=ages, places=places))
     time = at = BEGIN + random.choice((0, 1, 12_345_678))
     for name in names:
         changing.change(name, head=0, at=at)
@@ -211,7 +232,10 @@ def journey(
         for _ in range(random.randint(1, most_instants)):
             time += random.choice(distances)
             early = random.choice((0, 0, 0, 0, 1, 700))
-            instants.append([(pair, price, time - early) for pair, price in _prices(random, scale)])
+            prices = _prices(random, scale)
+            if crowded and (seq == 1 or random.random() < 0.15):
+                prices += _crowd(random, scale)
+            instants.append([(pair, price, time - early) for pair, price in prices])
         at = max(at, time + random.choice((0, 300, 5_000)))
         valid_for = (5 if steady else random.choice((1, 5, 5, 5, 5))) * MINUTE * pace
         batch = batch_of(instants, received_at=time + 50, valid_for=valid_for)
@@ -228,16 +252,29 @@ def journey(
 
 
 def journeys(
-    *, rules: int = 6, records: int = 40, most_instants: int = 3, ages: bool = True, fills: bool = False
+    *,
+    rules: int = 6,
+    records: int = 40,
+    most_instants: int = 3,
+    ages: bool = True,
+    ranks: bool = True,
+    fills: bool = False,
 ) -> st.SearchStrategy[Journey]:
-    """Journals of up to so many records; `ages`: with rules that time alone makes fire.
+    """Journals of up to so many records. `ages`: with rules that time alone makes fire; `ranks`: with such as look
+    at the places of pairs among others.
 
     Hypothesis draws seed and length; a shorter one is a prefix, so a failure shrinks to the record that shows it.
     """
 
     def make(seed: int, length: int) -> Journey:
         return journey(
-            Random(seed), records=length, rules=rules, most_instants=most_instants, ages=ages, fills=fills
+            Random(seed),
+            records=length,
+            rules=rules,
+            most_instants=most_instants,
+            ages=ages,
+            ranks=ranks,
+            fills=fills,
         )
 
     return st.builds(make, st.integers(0, 2**48), st.integers(1, records))

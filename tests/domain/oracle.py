@@ -1,7 +1,7 @@
 """The rules of alerting once more, as plain as they can be said: no index, no shared state, no columns.
 
 After every observation every rule looks at everything. The engine must agree with this, alert for alert. What is
-shared with it: reading the text of a condition, and the id of an alert.
+shared with it: reading the text of a rule, and the id of an alert.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from cryptowatcher.domain.alerts import Alert, AlertKind, Part, alert_id
 from cryptowatcher.domain.features import catalogue
 from cryptowatcher.domain.records import ClockStep, Record, Ticks, Verdict
 from cryptowatcher.domain.rules import language
-from cryptowatcher.domain.rules.check import parse_percent
+from cryptowatcher.domain.rules.check import parse_percent, parse_top
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, LifecycleState, Rule, RuleChange
 from cryptowatcher.domain.rules.tree import Comparison, Condition, Expression, calls
 from cryptowatcher.domain.ticks import TickBatch
 from tests.domain.plain import (
+    DAY,
     Looked,
     Seen,
     World,
@@ -30,6 +31,7 @@ from tests.domain.plain import (
     holds,
     leaves,
     looked,
+    rank_of,
     spread,
     still_holds,
     truth,
@@ -40,6 +42,8 @@ parse = cache(language.parse)
 parse_duration = cache(intervals.parse_duration)
 parse_moment = cache(hours.parse_moment)
 TWO_MINUTES = 120_000
+LONGEST_BREATH = 60_000
+"""Between two records the watcher counts as awake for no longer than this, ms."""
 Key = tuple[str, str]
 """A rule's id and a pair."""
 
@@ -74,6 +78,8 @@ class Oracle:
     known: what each rule last knew of each number of each pair, since it began
     told:  for each rule and pair the times of its alerts
     looks: how often a rule was judged for a pair
+    ranks: the places that each pair had, one after another
+    left:  for each rule on the n largest, when a pair left them
     """
 
     world: World = field(default_factory=World)
@@ -82,7 +88,10 @@ class Oracle:
     firings: dict[Key, Firing] = field(default_factory=dict)
     known: dict[Key, dict[Expression, Known]] = field(default_factory=dict)
     told: dict[Key, list[int]] = field(default_factory=dict)
+    ranks: dict[str, list[int]] = field(default_factory=dict)
+    left: dict[Key, int] = field(default_factory=dict)
     stepped: int = 0
+    at: int = 0
     instants: int = 0
     looks: int = 0
 
@@ -114,9 +123,8 @@ class Oracle:
         self.rules[new.id] = new
         if new.spec.paused:
             return
-        for pair in _pairs(new):
-            if pair != "all":
-                self._meet(pair)
+        for pair in () if _is_everywhere(new) else _pairs(new):
+            self._meet(pair)
         for pair in self.world.seen:
             goes_on_there = goes_on and old is not None and _covers(old, pair)
             if _covers(new, pair) and not goes_on_there:
@@ -136,7 +144,7 @@ class Oracle:
             return
         self.world.seen[pair] = []
         for rule in self.rules.values():
-            if rule.spec.pairs == ("all",) and not rule.spec.paused:
+            if _is_everywhere(rule) and not rule.spec.paused:
                 self.places[rule.id, pair] = Place("unarmed")
 
     # --- records ---------------------------------------------------------------------------------
@@ -149,10 +157,14 @@ class Oracle:
         if isinstance(body, ClockStep):
             self.stepped += body.step
         self.world.now = record.at - self.stepped
+        self.world.awake += min(max(record.at - self.at, 0), LONGEST_BREATH) if self.at else 0
+        self.at = record.at
         alerts = []
         if isinstance(body, Ticks) or (isinstance(body, Verdict) and body.accepted):
             for instant in body.batch.instants():
                 fresh = self._see(instant)
+                for pair in fresh:
+                    self._settle(pair)
                 alerts += self._judge(self.rules.values(), fresh, record)
         timed = [rule for rule in self.rules.values() if any(map(_is_timed, _numbers(rule)))]
         return alerts + self._judge(
@@ -166,7 +178,9 @@ class Oracle:
             for rule in self.rules.values():
                 self._forget_alert(rule, anew)
             self.world.seen[anew] = []
+            self.ranks.pop(anew, None)
             for rule in self.rules.values():
+                self.left.pop((rule.id, anew), None)
                 for pair in self.world.seen:
                     self._forget(rule, pair, anew)
 
@@ -212,10 +226,43 @@ class Oracle:
                     self.instants,
                     instant.source,
                     instant.received_at,
+                    self.world.awake,
                 )
             )
             fresh.append(pair)
         return fresh
+
+    def _settle(self, pair: str) -> None:
+        """Rules on the n largest: who comes, and who leaves."""
+        rank = rank_of(pair, self.world)
+        if rank is None:
+            return
+        was = {rule.id: self._among(rule, pair) for rule in self.rules.values()}
+        self.ranks.setdefault(pair, []).append(rank)
+        for rule in self.rules.values():
+            if not _top(rule) or was[rule.id] == self._among(rule, pair):
+                continue
+            if was[rule.id]:
+                self.left[rule.id, pair] = self.world.seen[pair][-1].time
+            elif not rule.spec.paused:
+                self._comes(rule, pair)
+
+    def _among(self, rule: Rule, pair: str) -> bool:
+        """It came in at n, and was not above 1.1 n since."""
+        among = False
+        for rank in self.ranks.get(pair, ()):
+            among = rank <= _top(rule) or (among and 10 * rank <= 11 * _top(rule))
+        return among
+
+    def _comes(self, rule: Rule, pair: str) -> None:
+        """It is among the largest again: within a day it goes on where it stood, but what waited begins anew."""
+        key, time = (rule.id, pair), self.world.seen[pair][-1].time
+        place = self.places.get(key)
+        if key in self.left and time - self.left[key] <= DAY:
+            if place is not None and place.state == "pending":
+                del self.places[key]
+        elif place is None or place.state != "done":
+            self.places[key] = Place("unarmed")
 
     def _judge(
         self, rules: Iterable[Rule], pairs: Iterable[str], record: Record, *, ticked: bool = True
@@ -226,7 +273,8 @@ class Oracle:
             for pair in sorted(pairs):
                 if _covers(rule, pair) and not rule.spec.paused:
                     self.looks += 1
-                    alerts += self._look(rule, pair, record)
+                    if not _top(rule) or self._among(rule, pair):
+                        alerts += self._look(rule, pair, record)
                     self._remember(rule, pair, ticked=ticked)
         return alerts
 
@@ -244,9 +292,11 @@ class Oracle:
         time, key = self.world.seen[pair][-1].time, (rule.id, pair)
         if _is_over(rule, time):
             return []
-        kind = self._next(rule, key)
+        place, kind = self.places.get(key), self._next(rule, key)
         if kind is None:
-            return []
+            if place is None or key in self.places or not rule.spec.resolved:
+                return []
+            return [self._over(rule, pair, place.since, record)] if self._told(key, place) else []
         before, told = self.firings.get(key), self.told.setdefault(key, [])
         cools = before is not None and time - before.last_fired_at < parse_duration(rule.spec.cooldown)
         if before is not None and (cools or _debt([*told, time]) > 30 * TWO_MINUTES):
@@ -372,6 +422,46 @@ class Oracle:
             parts=_parts(said, values) if len(said) > 1 else (),
         )
 
+    def _told(self, key: Key, place: Place) -> bool:
+        """Whether an alert told where a rule stood."""
+        return place.state == "inside" and place.since in self.told.get(key, [])
+
+    def _over(self, rule: Rule, pair: str, began: int, record: Record) -> Alert:
+        """The notice that what was told is over. `began`: when the alert was."""
+        condition, newest = spread(parse(rule.spec.when)), self.world.seen[pair][-1]
+        said, band = [*leaves(condition)], parse_percent(rule.spec.rearm, where="")
+        values = [value_of(each.number, pair, self.world) for each in said]
+        known = self.known.get((rule.id, pair), {})
+        befores = [known.get(each.number) for each in said]
+        back = [each.constant + (-1 if each.rises else 1) * abs(each.constant) * band for each in said]
+        first = next(n for n, each in enumerate(said) if each.true(values[n], band=band) is False)
+        value, previous, time = values[first], befores[first], newest.time
+        assert value is not None, "it is false"
+        return Alert(
+            id=alert_id(rule=rule.id, version=rule.version, pair=pair, kind="resolved", event_time=time),
+            owner=rule.owner,
+            rule=rule.id,
+            rule_name=rule.spec.name,
+            version=rule.version,
+            pair=pair,
+            kind="resolved",
+            event_time=time,
+            at=record.at,
+            seq=record.seq,
+            condition=str(parse(rule.spec.when)),
+            value=value,
+            constant=back[first],
+            previous=None if previous is None else previous.value,
+            price=newest.price,
+            source=newest.source,
+            received_at=newest.received_at,
+            gap_ms=time - began + parse_duration(rule.spec.for_),
+            advice="info",
+            channels=rule.spec.channels,
+            late=not any(map(_is_timed, _numbers(rule))) and _gap(condition, time, befores, began, holds=True) > 0,
+            parts=tuple(map(Part, [each.text for each in said], values, back)) if len(said) > 1 else (),
+        )
+
     def rows(self) -> list[Lifecycle]:
         """What is not at rest, in (rule, pair) order."""
         return [
@@ -385,22 +475,34 @@ def _pairs(rule: Rule) -> tuple[str, ...]:
 
 
 def _covers(rule: Rule, pair: str) -> bool:
-    return rule.spec.pairs == ("all",) or pair in _pairs(rule)
+    return _is_everywhere(rule) or pair in _pairs(rule)
+
+
+def _is_everywhere(rule: Rule) -> bool:
+    return rule.spec.pairs == ("all",) or _top(rule) > 0
+
+
+def _top(rule: Rule) -> int:
+    """The n of `top(n)`, 0 for a rule on other pairs."""
+    return parse_top(rule.spec.pairs[0]) or 0
 
 
 def _is_over(rule: Rule, time: int) -> bool:
     return rule.spec.expires != "" and time >= (parse_moment(rule.spec.expires) or 0)
 
 
-def _gap(condition: Condition, time: int, befores: list[Known | None], fired_at: int) -> int:
-    """For how long the condition was not known to fail before, if that was too long. It fired not before that."""
+def _gap(
+    condition: Condition, time: int, befores: list[Known | None], fired_at: int, *, holds: bool = False
+) -> int:
+    """For how long the condition was not known to fail (or to hold) before, if that was too long. It fired not
+    before that."""
     there = [last for last in befores if last is not None]
     if not there:
         return 0
     newest = max(last.time for last in there)
     then = iter([last.value if last is not None and last.time == newest else None for last in befores])
-    failed = truth(condition, lambda comparison, _: looked(comparison).true(next(then))) is False
-    begin = newest if failed else min(last.time for last in there)
+    so = truth(condition, lambda comparison, _: looked(comparison).true(next(then))) is holds
+    begin = newest if so else min(last.time for last in there)
     away = time - max(begin, fired_at)
     return away if away > next(last.valid_for for last in there if last.time == begin) else 0
 

@@ -38,7 +38,8 @@ SLACK = 1e-12
 
 @dataclass(frozen=True)
 class Seen:
-    """One accepted observation of a pair. `at`: when it was written down, by journal time without clock steps."""
+    """One accepted observation of a pair. `at`: when it was written down, by journal time without clock steps;
+    `awake`: for how long the watcher had been awake then, ms."""
 
     time: int
     price: float
@@ -49,14 +50,16 @@ class Seen:
     instant: int
     source: str
     received_at: int
+    awake: int
 
 
 @dataclass
 class World:
-    """All that was observed of each pair, in order."""
+    """All that was observed of each pair, in order; the time, and for how long the watcher was awake, ms."""
 
     seen: dict[str, list[Seen]] = field(default_factory=dict)
     now: int = 0
+    awake: int = 0
 
 
 # --- features --------------------------------------------------------------------------------------
@@ -112,6 +115,8 @@ def feature(call: Call, pair: str, world: World) -> float | None:
             return (newest.price - since) / since
         case "ratio", (str(other),):
             return _ratio(newest, world.seen.get(other, []))
+        case "rank", _:
+            return rank_of(pair, world)
         case "change", (int(window),):
             reference = reference_of(past, window)
             return None if reference is None else (newest.price - reference.price) / reference.price
@@ -172,6 +177,25 @@ def _ratio(newest: Seen, others: list[Seen]) -> float | None:
     if not others or newest.time - others[-1].time > others[-1].valid_for:
         return None
     return newest.price / others[-1].price
+
+
+def rank_of(pair: str, world: World) -> int | None:
+    """1 + how many pairs of its currency are larger, by what was last said of each. Of one that is not current
+    nobody knows where it stands now; after a day that the watcher was awake it does not count any more."""
+    own = world.seen[pair][-1].market_cap
+    if math.isnan(own):
+        return None
+    larger = 0
+    for other, past in world.seen.items():
+        said = next((seen for seen in reversed(past) if not math.isnan(seen.market_cap)), None)
+        if said is None or said.market_cap <= own or other.split("/")[1] != pair.split("/")[1]:
+            continue
+        silent = world.awake - said.awake
+        if silent <= said.valid_for:
+            larger += 1
+        elif silent <= DAY:
+            return None
+    return 1 + larger
 
 
 def _by_series(call: Call, pair: str, world: World) -> float | None:

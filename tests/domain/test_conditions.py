@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from math import nan
 
 import pytest
@@ -202,6 +203,45 @@ def test_an_alert_tells_all_parts_and_shows_the_first_that_is_true() -> None:
     )
 
 
+def test_an_alert_of_what_is_true_already_says_nothing_of_before() -> None:
+    """Whether numbers of it were known before or not: the rule crossed nothing."""
+    for prices in ((), (90.0,)):
+        story = Story("price > 5 and market_cap > 5", fire_if_already_true=True)
+        story.see(*prices)
+        (alert,) = story.see(95, cap=9.0)
+        assert (alert.kind, alert.previous, alert.gap_ms) == ("already", None, 0)
+
+
+def test_the_gap_begins_where_what_was_known_was_known_last_though_another_number_never_was() -> None:
+    story = Story("price >= 100 and market_cap > 5")
+    story.see(90, 110)
+    (alert,) = story.see(110, cap=9.0, every=HOUR)
+    assert (alert.kind, alert.gap_ms) == ("gap", HOUR)
+
+
+def test_an_alert_does_not_show_a_part_that_is_only_just_not_true() -> None:
+    story = Story("price < 100 or market_cap > 5")
+    story.see(100, cap=1.0)
+    (alert,) = story.see(100, cap=9.0)
+    assert (alert.value, alert.constant, alert.previous) == (9.0, 5.0, 1.0)
+
+
+def test_a_database_gives_back_every_number_of_an_alert_as_it_was() -> None:
+    """It has no 0 below 0."""
+    story = Story("-change(1m) >= 0%", fire_if_already_true=True)
+    (alert,) = story.see(100, 100)
+    assert (alert.value, math.copysign(1, alert.value)) == (0.0, 1.0)
+    story = Story("-change(1m) > 0% and price > 5")
+    story.see(100, 100)
+    (alert,) = story.see(99)
+    assert alert.previous is not None
+    assert (alert.previous, math.copysign(1, alert.previous)) == (0.0, 1.0)
+    story = Story("price > 5 and -change(1m) < 1%", fire_if_already_true=True)
+    (alert,) = story.see(100, 100)
+    assert alert.parts[1].value is not None
+    assert (alert.parts[1].value, math.copysign(1, alert.parts[1].value)) == (0.0, 1.0)
+
+
 def test_an_alert_of_one_comparison_has_no_parts() -> None:
     for when in ("price >= 100", "not price < 100"):
         story = Story(when)
@@ -276,6 +316,29 @@ def test_rules_that_looked_at_a_pair_that_begins_anew_wait_again_and_forget_the_
     story.see(50, pair="b/usd")
     (alert,) = story.see(110)
     assert (alert.kind, alert.parts[1].value) == ("edge", 2.2), "the ratio to the lie was never known"
+
+
+def anew(story: Story, pair: str, price: float) -> None:
+    """What was seen of this pair was wrong; this is its price."""
+    story.time += MINUTE
+    batch = one_instant({pair: price}, observed_at=story.time)
+    assert not story.record(Verdict(batch, accepted=True, evidence="", anew=True), at=story.time)
+
+
+def test_a_rule_whose_other_pairs_were_seen_rightly_goes_on_there() -> None:
+    story = Story(pairs=["a/usd", "b/usd"])
+    for pair in ("a/usd", "b/usd"):
+        story.see(90, pair=pair)
+    anew(story, "a/usd", 110)
+    assert len(story.see(110, pair="b/usd")) == 1
+    assert not story.see(120, pair="a/usd")
+
+
+def test_a_pair_may_begin_anew_that_was_never_seen() -> None:
+    story = Story(pairs=["all"])
+    story.see(90)
+    anew(story, "b/usd", 90)
+    assert len(story.see(110, pair="b/usd")) == 1
 
 
 def test_a_rule_that_is_done_stays_done_when_a_pair_begins_anew() -> None:
@@ -372,3 +435,10 @@ def test_an_unknown_cap_says_nothing_about_silence() -> None:
     story = Story("age > 5m and market_cap > 5")
     story.see(90, cap=nan)
     assert beats(story, 10) == []
+
+
+def test_a_clock_that_is_put_forward_makes_nobody_seen() -> None:
+    story = Story("age > 5m", fire_if_already_true=True)
+    story.record(ClockStep(MINUTE), at=BEGIN + MINUTE)
+    assert not story.record(Beat(), at=BEGIN + HOUR)
+    assert story.state() == "unarmed"

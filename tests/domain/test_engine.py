@@ -78,7 +78,9 @@ def agree(journey: Journey, restarts: Random | None = None) -> Pair:
         both.step(record)
         if restarts is not None and restarts.random() < 0.1:
             both.restart(record.seq)
-    assert len({alert.id for alert in both.alerts}) == len(both.alerts), "an id names one event"
+    # A clock that was set back makes the same observation too old for a second time, which is no other event.
+    ids = [alert.id for alert in both.alerts if "age" not in alert.condition]
+    assert len({*ids}) == len(ids), "an id names one event"
     return both
 
 
@@ -123,6 +125,7 @@ def test_the_random_journals_make_rules_fire_in_every_way() -> None:
         made = journey(Random(seed), records=30, rules=12, most_instants=3)
         rules = [change.rule for change in made.changes if change.rule is not None]
         listed = {(rule.id, rule.version) for rule in rules if rule.spec.pairs == (MINE,)}
+        largest = {(rule.id, rule.version) for rule in rules if rule.spec.pairs[0].startswith("top")}
         for change in made.changes:
             watcher.take_up(change, change.head)
         for record in made.records:
@@ -130,18 +133,24 @@ def test_the_random_journals_make_rules_fire_in_every_way() -> None:
             effects = watcher.effects()
             for alert in effects.alerts:
                 found.update(ways_of(alert))
+                found["of one of the largest"] += (alert.rule, alert.version) in largest
                 on_mine = (alert.rule, alert.version) in listed
                 found["of a pair that came onto the list"] += on_mine and alert.pair not in MINE_AT_FIRST
+                found["ended unseen"] += alert.kind == "resolved" and alert.late
             again = [firing for firing in effects.firings if firing.price and firing.fired > 1]
             found["counted from an alert"] += len(again)
             found["suppressed"] += sum(firing.suppressed > 0 for firing in effects.firings)
             found.update(row.state for row in effects.lifecycle)
-    kinds = [f"{kind} {number}" for kind in ("edge", "gap", "already") for number in ("one", "several")]
-    words = ("and", "or", "not", "crosses", "price", "change", "high", "drawdown", "ratio", "market_cap", "age")
+    ways = ("edge", "gap", "already", "resolved")
+    kinds = [f"{kind} {number}" for kind in ways for number in ("one", "several")]
+    words = (
+        *("and", "or", "not", "crosses", "price", "change", "high"),
+        *("drawdown", "ratio", "market_cap", "age", "rank"),
+    )
     states = ("suppressed", "unarmed", "inside", "done", "pending")
     others = (
         *("after some were held back", "with a part unknown", "of a pair that came onto the list"),
-        *("counted from an alert", "change_since_alert"),
+        *("counted from an alert", "change_since_alert", "ended unseen"),
     )
     wanted = (*kinds, *words, *states, *others)
     assert all(found[way] >= 3 for way in wanted), found

@@ -36,6 +36,7 @@ specs = st.builds(
     urgent=st.booleans(),
     remind=texts,
     escalate=st.lists(texts, max_size=3).map(tuple),
+    resolved=st.booleans(),
 )
 
 

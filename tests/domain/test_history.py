@@ -177,6 +177,20 @@ def test_rings_that_grow_at_different_times_keep_all_that_they_hold() -> None:
     assert len(rings.state().cells.time) <= 1.25 * rings.slots.sum()
 
 
+def test_rings_of_pairs_that_tick_together_grow_where_they_are() -> None:
+    told = Told(9)
+    cols = list(range(9))
+    base = told.history.tiers[0].rings.base.tolist()
+    for number in range(1, 700):
+        told.tell(cols, [BEGIN + number * S] * 9, [number * 7 % 31 + col + 1.0 for col in cols], LONG)
+        if number % 60 == 0:
+            told.check(cols, 5 * M)
+        if number == 100:
+            told.restart()
+    rings = told.history.tiers[0].rings
+    assert (rings.base.tolist(), set(rings.slots.tolist())) == (base, {1_024})
+
+
 def test_a_window_observed_for_less_than_nine_tenths_has_no_extremes_but_a_reference() -> None:
     for gap, known in ((6 * M, True), (6 * M + 1, False)):
         told = Told(1)

@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from cryptowatcher.domain.hours import (
+    TimeOfDay,
     expired,
     parse_expires,
     parse_hours,
     parse_moment,
+    parse_quiet,
+    parse_time_of_day,
     parse_until,
     renewed,
     show_moment,
@@ -23,11 +26,17 @@ from cryptowatcher.errors import ConfigError
 WRITE = "write mon-fri 08:00-22:00 Europe/Berlin, several with ; between"
 WHEN = "write a date, 2027-01-31, or a UTC time, 2027-01-31T12:00Z"
 HOW_LONG = "write how long, 1h or 2d, or until when, 2027-01-31T12:00Z"
+NEVER = "nothing but urgent alerts would ever be sent"
+AGAIN = "write daily 08:00 or weekly mon 08:00"
 NOW = parse_moment("2026-11-22")
 
 
 def spec(expires: str = "") -> RuleSpec:
     return RuleSpec(name="mine", pairs=("all",), when="price > 1", expires=expires)
+
+
+def time_of_day(text: str, zone: str = "UTC") -> TimeOfDay:
+    return parse_time_of_day(text, zone=zone, where="summary")
 
 
 @pytest.mark.parametrize(
@@ -107,6 +116,43 @@ def spec(expires: str = "") -> RuleSpec:
             "write 30d, for example",
         ),
         (lambda: expired(spec("soon"), NOW), "'soon' is not a time", "expires", WHEN),
+        (
+            lambda: parse_until("2026-11-22T00:00Z", now=NOW, where="snooze"),
+            "'2026-11-22T00:00Z' is over already",
+            "snooze",
+            "name a time that is to come",
+        ),
+        (
+            lambda: parse_until("9999-12-31", now=NOW, where="snooze"),
+            "'9999-12-31' is too far away",
+            "snooze",
+            "name a time within a hundred years",
+        ),
+        (lambda: parse_moment("2" * 600), f"{'2' * 500!r} is not a time", "", WHEN),
+        (
+            lambda: renewed(spec("2027-01-31"), now=NOW, lasting=-1, where="lasting"),
+            "must be longer than nothing",
+            "lasting",
+            "write 30d, for example",
+        ),
+        (lambda: parse_quiet("00:00-24:00"), "'00:00-24:00' never ends", "quiet", NEVER),
+        (lambda: parse_quiet("8-22", where="owner.quiet"), "'8-22' is not active hours", "owner.quiet", WRITE),
+        (lambda: time_of_day("hourly"), "'hourly' is not a time to come again and again", "summary", AGAIN),
+        (lambda: time_of_day("h" * 600), f"{'h' * 40!r} is not a time to come again and again", "summary", AGAIN),
+        (lambda: time_of_day("daily 24:00"), "'24:00' is the next day", "summary", "write 00:00"),
+        (lambda: time_of_day("daily 08:60"), "'08:60' is not a time of day", "summary", "write 00:00 to 24:00"),
+        (
+            lambda: time_of_day("weekly moo 08:00"),
+            "'moo' is not a day",
+            "summary",
+            "days are: mon, tue, wed, thu, fri, sat, sun",
+        ),
+        (
+            lambda: time_of_day("daily 08:00", "berlin"),
+            "there is no time zone 'berlin'",
+            "summary",
+            "did you mean Europe/Berlin?",
+        ),
     ],
 )
 def test_every_mistake_is_said_with_its_place_and_what_to_write(
@@ -173,3 +219,47 @@ def test_a_renewal_by_a_moment_is_one_to_the_next_minute() -> None:
 def test_nobody_is_silent_for_ages() -> None:
     with pytest.raises(ConfigError, match="too far away"):
         parse_until("9999-12-31T23:59Z", now=1_722_816_000_000)
+
+
+BERLIN = "Europe/Berlin"
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "at", "last", "following"),
+    [
+        ("daily 08:00", "UTC", "2026-11-22T07:59Z", "2026-11-21T08:00Z", "2026-11-22T08:00Z"),
+        ("daily 08:00", "UTC", "2026-11-22T08:00Z", "2026-11-22T08:00Z", "2026-11-23T08:00Z"),
+        ("Daily 8:05", "UTC", "2026-11-22T23:59Z", "2026-11-22T08:05Z", "2026-11-23T08:05Z"),
+        ("daily 08:00", BERLIN, "2026-11-22T06:59Z", "2026-11-21T07:00Z", "2026-11-22T07:00Z"),
+        ("daily 00:00", "Asia/Tokyo", "2026-11-22T15:00Z", "2026-11-22T15:00Z", "2026-11-23T15:00Z"),
+        ("daily 23:30", "America/New_York", "2026-11-22T04:29Z", "2026-11-21T04:30Z", "2026-11-22T04:30Z"),
+        ("weekly mon 08:00", "UTC", "2026-11-22T12:00Z", "2026-11-16T08:00Z", "2026-11-23T08:00Z"),
+        ("weekly MON 08:00", "UTC", "2026-11-23T08:00Z", "2026-11-23T08:00Z", "2026-11-30T08:00Z"),
+        # Put forward at 01:00 UTC past 02:30, which is read as the moment of that change.
+        ("daily 02:30", BERLIN, "2026-03-29T00:30Z", "2026-03-28T01:30Z", "2026-03-29T01:00Z"),
+        ("weekly sun 02:30", BERLIN, "2026-03-30T00:00Z", "2026-03-29T01:00Z", "2026-04-05T00:30Z"),
+        # Put back at 01:00 UTC: of the two the first counts.
+        ("daily 02:30", BERLIN, "2026-10-25T00:29Z", "2026-10-24T00:30Z", "2026-10-25T00:30Z"),
+        ("daily 02:30", BERLIN, "2026-10-25T01:30Z", "2026-10-25T00:30Z", "2026-10-26T01:30Z"),
+        # There was no such Friday.
+        ("weekly fri 08:00", "Pacific/Apia", "2011-12-23T18:00Z", "2011-12-23T18:00Z", "2011-12-30T10:00Z"),
+    ],
+)
+def test_a_time_comes_again_where_a_calendar_has_it(
+    text: str, zone: str, at: str, last: str, following: str
+) -> None:
+    times, moment = time_of_day(text, zone), parse_moment(at)
+    assert (show_moment(times.last(moment)), show_moment(times.next(moment))) == (last, following)
+
+
+def test_quiet_hours_without_a_place_are_those_of_the_zone_that_is_given() -> None:
+    assert parse_quiet("22:00-06:00", zone=BERLIN) == parse_hours(f"22:00-06:00 {BERLIN}")
+    assert parse_quiet("22:00-06:00") == parse_hours("22:00-06:00 UTC")
+    assert parse_quiet("22:00-06:00 UTC", zone=BERLIN) == parse_hours("22:00-06:00")
+
+
+def test_a_silence_may_last_a_hundred_years_and_not_more() -> None:
+    century = NOW + 100 * 366 * 86_400_000
+    assert parse_until(show_moment(century), now=NOW) == century
+    with pytest.raises(ConfigError, match="too far away"):
+        parse_until(show_moment(century + 60_000), now=NOW)

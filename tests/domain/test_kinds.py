@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cryptowatcher.domain.checkpoints import encode
+from cryptowatcher.domain.checkpoints import Part, encode
 from cryptowatcher.domain.features import catalogue
 from cryptowatcher.domain.rules.compiled import compile_rule
 from cryptowatcher.domain.rules.engine import Engine
 from cryptowatcher.domain.rules.language import parse
 from cryptowatcher.domain.rules.model import Rule, RuleChange, RuleSpec
-from cryptowatcher.domain.rules.rows import Pools
+from cryptowatcher.domain.rules.rows import Pooled, Pools
 from cryptowatcher.errors import ConfigError
 from tests.domain.states import rules_of, told
 from tests.domain.trees import conditions
@@ -36,6 +36,29 @@ def check(rule: Rule) -> bool:
     kind = pools.kind(row.kind)
     assert (row.start, row.version) == (7, 3)
     return bool(kind.percent)
+
+
+def test_a_checkpoint_says_of_a_kind_only_what_its_rules_say_so_that_the_release_before_reads_it() -> None:
+    pools, rule = Pools(), a_rule("price >= 5", cooldown="1h")
+    row = pools.row(rule, 7)
+    written = [msgspec.msgpack.encode(part.value) for part in pools.state()]
+    assert b"1h" in b"".join(written)
+    assert b"resolved" not in b"".join(written)
+    read = [Part(msgspec.msgpack.decode(each, type=Pooled)) for each in written]
+    for parts in (read, pools.state()):
+        again = Pools()
+        again.restore(parts)
+        assert again.rule(row) == rule
+        assert again.row(rule, 7) == row
+
+
+def test_a_checkpoint_says_what_rules_use() -> None:
+    pools, rule = Pools(), a_rule("price >= 5", resolved=True)
+    row, again = pools.row(rule, 7), Pools()
+    again.restore(
+        [Part(msgspec.msgpack.decode(msgspec.msgpack.encode(each.value), type=Pooled)) for each in pools.state()]
+    )
+    assert again.rule(row) == rule
 
 
 @given(conditions(catalogue()), st.sampled_from(["0%", "0.1%", "50%"]))

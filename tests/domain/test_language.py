@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import msgspec
 import pytest
@@ -93,7 +94,16 @@ def over(left: object, right: object) -> Comparison:
         ("price() > 5", over(PRICE, Number(5))),
         ("price\nCrosses\t Below 3", Comparison("crosses below", PRICE, Number(3))),
         ("70000 <= price", Comparison(">=", PRICE, Number(70_000))),
+        ("5 < price", over(PRICE, Number(5))),
+        ("5 > price", Comparison("<", PRICE, Number(5))),
+        ("5 >= price", Comparison("<=", PRICE, Number(5))),
         ("5 crosses above price", Comparison("crosses below", PRICE, Number(5))),
+        ("5 crosses below price", Comparison("crosses above", PRICE, Number(5))),
+        ("2 * 3 < price", over(PRICE, Arithmetic("*", Number(2), Number(3)))),
+        ("+price > --5", over(PRICE, Number(5))),
+        ("price > -(2 + 3)", over(PRICE, Negative(Arithmetic("+", Number(2), Number(3))))),
+        ("change(5m) > 1_0.2_5 %", over(Call("change", (300_000,)), Number(0.1025, percent=True))),
+        ("bollinger(2_0, 1_0) > 5", over(Call("bollinger", (20, 10.0, HOUR)), Number(5))),
         ("change(5m) <= -5%", Comparison("<=", Call("change", (300_000,)), Number(-0.05, percent=True))),
         ("change( 1h30m ) > 7 %", over(Call("change", (5_400_000,)), Number(0.07, percent=True))),
         ("change(5m) > 0.1%", over(Call("change", (300_000,)), Number(0.001, percent=True))),
@@ -187,6 +197,45 @@ def test_a_tree_is_printed_in_one_way(text: str, shown: str) -> None:
     assert show(read(text), FUNCTIONS) == shown
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "price > 0.0000001",
+        "price > 1e-8",
+        "macd > -1e-9",
+        "macd > -0.5",
+        "price > 9999999999999998",
+        "price > 1e16",
+        "price > 1.2e16",
+        "price > 100",
+        "change(5m) > 100%",
+        "change(5m) > 1e-10%",
+        "age > 0s",
+        "bollinger(20, 2.5) > 1",
+        "bollinger(20, 2, 1d) > 1",
+        "average(rsi(7), 7d) > 5",
+        "volume(1h) > 5",
+        "price(bitcoin/usd) > 5",
+        "price > 1 - (2 - 3)",
+        "price > 1 - 2 - 3",
+        "price > 1 / (2 * 3)",
+        "price > 1 / 2 * 3",
+        "price > (1 + 2) * 3",
+        "price > 1 + 2 * 3",
+        "macd > -(1 + 2)",
+        "price > -price * 2",
+        "macd > -abs(price)",
+        "price > max(1, 2, price + 3)",
+        "(price > 1 or price > 2) and price > 3",
+        "not (not (price > 1))",
+        "not (price > 1) and not (price > 2 or price > 3)",
+        "price crosses above 1 or price crosses below 2",
+    ],
+)
+def test_what_is_written_that_way_already_is_printed_as_it_stands(text: str) -> None:
+    assert show(read(text), FUNCTIONS) == text
+
+
 MEANT_OTHERWISE = ("is compared with", "cannot be compared", "cannot be added", "characters")
 
 
@@ -216,25 +265,69 @@ def test_a_tree_travels_as_bytes(tree: Condition) -> None:
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(tree), type=Condition) == tree
 
 
+@pytest.mark.parametrize(
+    ("text", "column", "why", "hint"),
+    [
+        ("price < -5 and price > 1", 1, "this is never so: `price` is always at least 0", "write price > 5"),
+        ("price > 1 and rank < -1", 15, "this is never so: `rank` is always at least 0", "write rank > 1"),
+        ("rank < -1 and rank < -2", 1, "this is never so: `rank` is always at least 0", "write rank > 1"),
+        ("not (rank < -1)", 6, "this is never so: `rank` is always at least 0", "write rank > 1"),
+        (
+            "price > 5 or rank < -1 or rank < -2",
+            14,
+            "this is never so: `rank` is always at least 0",
+            "write rank > 1",
+        ),
+        ("price > 5 and price < 3", 1, "these are never so together: price > 5 and price < 3", ""),
+        ("price > 5 or price <= 5", 1, "one of these is always so: price > 5 or price <= 5", ""),
+        (
+            "price > 5 and (price > 7 and price < 6)",
+            16,
+            "these are never so together: price > 7 and price < 6",
+            "",
+        ),
+    ],
+)
+def test_what_can_never_turn_true_is_read_and_not_kept(text: str, column: int, why: str, hint: str) -> None:
+    assert read(text)
+    with pytest.raises(ConditionError) as caught:
+        READER.check(text)
+    assert (caught.value.column, caught.value.reason, caught.value.hint) == (column, why, hint)
+
+
+def test_an_error_says_in_which_field_it_is() -> None:
+    for reading in (READER.parse, READER.check, parse):
+        for wanted, error in (("when", refused_in(reading, {})), ("here", refused_in(reading, {"where": "here"}))):
+            assert error.where == wanted
+
+
+def refused_in(reading: Callable[..., Condition], where: dict[str, str]) -> ConditionError:
+    with pytest.raises(ConditionError) as caught:
+        reading("price", **where)
+    return caught.value
+
+
 # --- limits ----------------------------------------------------------------------------------------
 
 
 def test_a_condition_of_absurd_length_is_refused_without_being_read() -> None:
     for text in ("price > 1" + " " * 10**6, "a" * 10**6, "(" * (LONGEST + 1)):
-        assert "at most 500 characters" in refused(text).reason
+        assert refused(text).reason == "a condition has at most 500 characters"
     assert read("price > 1".ljust(LONGEST)) == A
 
 
 def test_a_condition_that_is_short_only_as_typed_is_refused() -> None:
     text = " or ".join(["price>1e15"] * MOST_COMPARISONS)
     assert len(text) <= LONGEST
-    assert "written out" in refused(text).reason
+    assert len(show(read(" or ".join(["price>1e15"] * 18)), FUNCTIONS)) == LONGEST
+    assert refused(text).reason == "written out, a condition has at most 500 characters"
 
 
 def test_there_is_an_end_to_comparisons_and_to_levels() -> None:
     most = " or ".join(["rank>1"] * MOST_COMPARISONS)
     assert len(list(comparisons(read(most)))) == MOST_COMPARISONS
-    assert "at most 32 comparisons" in refused(f"{most} or rank>1").reason
+    error = refused(f"{most} or rank>1")
+    assert (error.reason, error.column) == ("a condition has at most 32 comparisons", len(f"{most} or r"))
     deep = "not " * (DEEPEST - 2) + "price > 1"
     assert read(deep)
     for deeper in (
@@ -243,7 +336,12 @@ def test_there_is_an_end_to_comparisons_and_to_levels() -> None:
         "1+" * 200 + "rank > 1",
         "abs(" * 90 + "rank" + ")" * 90,
     ):
-        assert "20 levels" in refused(deeper).reason
+        assert refused(deeper).reason == "this is nested more than 20 levels deep"
+
+
+def test_numbers_are_no_comparisons() -> None:
+    many = ",".join(["rank"] * (MOST_COMPARISONS + 1))
+    assert read(f"max({many}) > 1 and max({many}) > 2")
 
 
 def test_brackets_around_brackets_are_no_levels() -> None:

@@ -197,6 +197,44 @@ def test_what_was_told_behind_the_gap_is_not_told_again() -> None:
     assert not alert.late
 
 
+def test_a_rule_that_counts_from_its_last_alert_says_nothing_late() -> None:
+    run = blinded(spec(1, "change_since_alert(100) >= 5%"))
+    run.tell(SPIKE, at=BEGIN + 4 * H)
+    assert not run.alerts
+
+
+def test_what_crosses_with_the_first_point_of_a_gap_is_held_against_what_was_before_it() -> None:
+    run = blinded(spec(1, "price crosses above 105 and price < 200"))
+    run.tell([(BEGIN + H + EVERY, 110.0), (BEGIN + H + 2 * EVERY, 100.0)], at=BEGIN + 4 * H)
+    (alert,) = run.late
+    assert alert.gap_ms == EVERY
+
+
+def test_a_rule_that_came_to_its_end_in_a_gap_is_told_late_of_what_was_before() -> None:
+    run = blinded(spec(1, UP, expires="2024-08-05T02:00Z"), after=110.0)
+    run.tell(SPIKE, at=BEGIN + 4 * H)
+    (alert,) = run.alerts
+    assert (alert.late, alert.gap_ms) == (True, 9 * EVERY)
+
+
+@pytest.mark.parametrize(("cooldown", "told"), [("100m", 1), ("101m", 0)])
+def test_a_cooldown_ends_in_a_gap_as_it_ends_live(cooldown: str, told: int) -> None:
+    run = Run([spec(1, UP, cooldown=cooldown)])
+    for step in range(13):
+        run.see(BEGIN + step * EVERY, 110.0 if step == 1 else 100.0)
+    run.see(BEGIN + 3 * H, 100.0)
+    run.tell(SPIKE, at=BEGIN + 4 * H)
+    assert len(run.late) == told
+
+
+def test_what_still_holds_behind_a_gap_is_told_late_under_the_id_that_it_would_have_there() -> None:
+    run = blinded(spec(1, "change(1h) >= 5%"), gap=90 * 60_000, after=110.0)
+    run.tell([(time, 110.0 if time >= SPIKE[8][0] else 100.0) for time, _ in SPIKE[:17]], at=BEGIN + 4 * H)
+    (alert,) = run.late
+    gap = alert_id(rule=alert.rule, version=1, pair=PAIR, kind="gap", event_time=BEGIN + H)
+    assert (alert.gap_ms, alert.id) == (9 * EVERY, gap)
+
+
 def test_nothing_longer_ago_than_a_day_is_told() -> None:
     run = blinded(spec(1, UP))
     run.tell(SPIKE, at=SPIKE[8][0] + 24 * H)

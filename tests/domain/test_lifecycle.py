@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from math import nan
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 
 from cryptowatcher.domain.alerts import Alert, alert_id
 from cryptowatcher.domain.checkpoints import encode
+from cryptowatcher.domain.pairs import CANARY
 from cryptowatcher.domain.records import Body, Record, Ticks
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, Rule, RuleChange, RuleSpec, next_version
 from cryptowatcher.domain.ticks import one_instant
@@ -358,6 +360,12 @@ def test_waiting_survives_a_restart() -> None:
         ("price <= 100", "1%", [110, 100, 100.5, 100, 101.0, 100, 101.1, 100], [1, 7]),
         ("price >= 100", "0.1%", [90, 100, 99.95, 100, 99.89, 100], [1, 5]),
         ("price >= 100", "50%", [90, 100, 51, 100, 49, 100], [1, 5]),
+        # At the very edge of the band a strict comparison is over, and one that is not is not.
+        ("price > 100", "1%", [90, 101, 99, 101], [1, 3]),
+        ("price < 100", "1%", [110, 99, 101, 99], [1, 3]),
+        ("price < 100", "1%", [110, 99, math.nextafter(101, 0), 99], [1]),
+        ("price <= 100", "1%", [110, 99, 101, 99], [1]),
+        ("price <= 100", "1%", [110, 99, math.nextafter(101, 200), 99], [1, 3]),
     ],
 )
 def test_a_rule_fires_again_only_after_the_price_went_back_by_the_band(
@@ -389,6 +397,22 @@ def test_a_cooldown_ends_to_the_millisecond_by_the_time_of_the_source(later: int
     assert len(story.at(110, observed_at=first, at=year)) == 1
     story.at(90, observed_at=first + MINUTE, at=year)
     assert len(story.at(110, observed_at=first + later, at=year)) == count
+
+
+def test_of_a_firing_is_kept_when_it_was_and_how_often() -> None:
+    story = Story()
+    story.see(90, 110, 90, 110)
+    at = BEGIN + 4 * MINUTE
+    assert story.firings["mine", "a/usd"] == Firing(
+        rule="mine",
+        pair="a/usd",
+        last_fired_at=at,
+        fired=2,
+        suppressed=0,
+        busy_until=at + 2 * MINUTE,  # two minutes for each alert, and the first one's had passed
+        price=0.0,
+        version=0,
+    )
 
 
 def test_a_cooldown_survives_a_restart_and_an_edit() -> None:
@@ -456,6 +480,64 @@ def test_a_deleted_rule_is_gone_and_comes_back_as_a_new_one() -> None:
     assert len(story.see(110)) == 1
 
 
+def test_the_canary_is_no_pair_of_theirs_for_rules_on_all() -> None:
+    story = Story(pairs=["all"], fire_if_already_true=True)
+    assert not story.see(90, 110, 90, 110, pair=CANARY)
+    assert [alert.pair for alert in story.see(110)] == ["a/usd"]
+
+
+def test_that_a_rule_stands_elsewhere_is_urgent_though_nothing_is_told() -> None:
+    story = Story()
+    story.see(90)
+    story.at(91, observed_at=story.time + 1)
+    assert not story.watcher.urgent
+    story.watcher.step(
+        Record(9, story.time, "w", 9, Ticks(one_instant({"a/usd": 92.0}, observed_at=story.time + 2)))
+    )
+    assert not story.watcher.urgent, "a price alone can wait"
+    again = Story(**{"for": "5m"})
+    again.see(90)
+    batch = one_instant({"a/usd": 110.0}, observed_at=again.time + MINUTE)
+    again.watcher.step(Record(9, again.time, "w", 9, Ticks(batch)))
+    assert again.watcher.urgent
+
+
+def test_why_a_rule_is_not_understood_is_told_and_the_others_go_on() -> None:
+    story = Story("nonsense > 1")
+    story.rule("other")
+    assert [alert.rule for alert in story.see(90, 110)] == ["other"]
+    ((rule, why),) = story.watcher.engine.misread.items()
+    assert rule == "mine"
+    assert "nonsense" in why
+    story.restart()
+    assert list(story.watcher.engine.misread) == ["mine"]
+    story.rule(when="price >= 100")
+    assert [alert.rule for alert in story.see(90, 110)] == ["mine", "other"]
+    assert not story.watcher.engine.state().unreadable
+
+
+def test_a_rule_that_was_not_understood_and_is_gone_is_not_kept() -> None:
+    story = Story("nonsense > 1")
+    story.see(90)
+    assert len(story.watcher.engine.state().unreadable) == 1
+    story.delete()
+    story.see(90)
+    assert not story.watcher.engine.state().unreadable
+
+
+def test_the_numbers_that_rules_look_at_are_told_with_their_pairs() -> None:
+    story = Story("price > 5 and change(1m) > 1%", pairs=["b/usd", "a/usd"])
+    story.rule("every", when="price > 7", pairs=["all"])
+    story.see(90)
+    looks = [(str(number), pairs) for number, pairs in story.watcher.engine.looks()]
+    assert ("price", None) in looks, "by the rule on all"
+    assert {number: sorted(pairs) for number, pairs in looks if pairs is not None} == {
+        "price": ["a/usd", "b/usd"],
+        "change(1m)": ["a/usd", "b/usd"],
+    }
+    assert [number for number, pairs in looks if pairs is None] == ["price"]
+
+
 def test_a_rule_that_was_deleted_leaves_no_work_behind() -> None:
     with_it, without = Story("price >= 100"), Story("price >= 100")
     for story in (with_it, without):
@@ -486,6 +568,33 @@ def test_a_rule_that_is_done_stays_done_over_pause_edit_and_restart() -> None:
     story.restart()
     assert not story.see(90, 110)
     assert story.state() == "done"
+
+
+def test_a_rule_that_is_done_and_edited_in_place_stays_done() -> None:
+    story = Story(repeat="once")
+    story.see(90, 110)
+    story.rule(cooldown="1m")
+    assert not story.see(90, 110)
+    assert story.state() == "done"
+
+
+def test_a_rule_that_was_done_is_at_rest_when_it_becomes_one_for_every_time_while_paused() -> None:
+    story = Story(repeat="once")
+    story.see(90, 110)
+    story.rule(paused=True)
+    story.see(90)
+    story.rule(repeat="every")
+    story.see(90)
+    assert story.state() == "at rest"
+    story.rule(paused=False)
+    assert len(story.see(90, 110)) == 1
+
+
+def test_rules_that_come_together_and_are_edited_at_once_are_all_there() -> None:
+    story = Story()
+    story.rule("other")
+    story.rule(cooldown="1m")
+    assert [alert.rule for alert in story.see(90, 110)] == ["mine", "other"]
 
 
 def test_a_rule_that_is_done_begins_again_when_it_shall_fire_every_time() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cryptowatcher.domain.rules.language import parse
 from cryptowatcher.domain.rules.mistakes import EXAMPLES, ConditionError, did_you_mean
 from tests.domain.functions import READER
 
@@ -83,3 +84,45 @@ def test_of_a_long_condition_the_96_characters_around_the_mistake_are_shown(
 def test_the_nearest_name_is_meant_or_all_are_named() -> None:
     assert did_you_mean("pric", ["volume", "price"]) == "did you mean `price`?"
     assert did_you_mean("zzz", ["volume", "price"]) == "there are: price, volume"
+
+
+ALONE = (
+    "`change_since_alert` is compared with a percentage, and stands alone or in abs()",
+    "write change_since_alert(60000) >= 10%, or abs(change_since_alert(60000)) >= 10% for both ways",
+)
+NO_CROSSING = ("abs() of it has no crossing: it turns true as it crosses", "write >= or <=")
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "said"),
+    [
+        ("change_since_alert(100) - 1% > 5%", 1, ALONE),
+        ("5% < 2 * change_since_alert(100)", 6, ALONE),
+        ("change_since_alert(100) > change(1h)", 1, ALONE),
+        ("change(1h) > change_since_alert(100)", 14, ALONE),
+        ("price > 5 and -change_since_alert(100) > 5%", 15, ALONE),
+        ("max(change_since_alert(100), change(1h)) > 5%", 1, ALONE),
+        ("abs(2 * change_since_alert(100)) > 5%", 1, ALONE),
+        ("abs(change_since_alert(100)) > abs(change(1h))", 1, ALONE),
+        ("abs(change_since_alert(100)) crosses above 5%", 1, NO_CROSSING),
+        ("5% crosses below abs(change_since_alert(100))", 18, NO_CROSSING),
+    ],
+)
+def test_the_change_since_the_last_alert_stands_alone(text: str, column: int, said: tuple[str, str]) -> None:
+    with pytest.raises(ConditionError) as caught:
+        parse(text)
+    assert (caught.value.column, (caught.value.reason, caught.value.hint)) == (column, said)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "change_since_alert(100) >= 5%",
+        "change_since_alert(100) crosses above 5%",
+        "-5% >= change_since_alert(100)",
+        "abs(change_since_alert(100)) >= 5% * 2",
+        "change_since_alert(100) >= 5% and 2 * change(1h) > 5%",
+    ],
+)
+def test_the_change_since_the_last_alert_is_compared_with_a_percentage(text: str) -> None:
+    assert "change_since_alert(100)" in str(parse(text))

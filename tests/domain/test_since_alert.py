@@ -17,7 +17,8 @@ from cryptowatcher.domain.rules.language import parse
 from cryptowatcher.domain.rules.mistakes import ConditionError
 from cryptowatcher.domain.rules.model import RuleSpec
 from cryptowatcher.domain.rules.series import run_series
-from cryptowatcher.domain.rules.since import least_price
+from cryptowatcher.domain.rules.since import both_ways, least_price
+from cryptowatcher.domain.rules.tree import Call, Comparison, Number, Operator
 from cryptowatcher.domain.rules.why import why
 from cryptowatcher.domain.rules.why_words import say_why
 from cryptowatcher.domain.rules.words import say
@@ -170,6 +171,25 @@ def test_a_price_that_was_wrong_is_none_to_count_from() -> None:
     assert story.see(110), "10 % above 100, and not above 1000"
 
 
+def test_a_price_that_was_right_is_still_counted_from_though_a_later_one_was_wrong() -> None:
+    story = Story(UP)
+    assert len(story.see(100, 110)) == 1
+    story.see(112)
+    batch = one_instant({"a/usd": 105.0}, observed_at=story.time + 1, valid_for=5 * MINUTE)
+    story.record(Verdict(batch, accepted=True, evidence="", anew=True), at=story.time + 1)
+    assert not story.see(115)
+    assert len(story.see(121)) == 1
+
+
+def test_a_price_of_one_pair_that_was_wrong_takes_nothing_from_another() -> None:
+    story = Story(UP, pairs=["a/usd", "b/usd"])
+    assert len(story.see(100, 110, pair="a/usd") + story.see(100, 110, pair="b/usd")) == 2
+    batch = one_instant({"a/usd": 50.0}, observed_at=story.time + 1, valid_for=5 * MINUTE)
+    story.record(Verdict(batch, accepted=True, evidence="", anew=True), at=story.time + 1)
+    assert not story.see(115, pair="b/usd"), "its price is that of its alert, and was not wrong"
+    assert len(story.see(121, pair="b/usd")) == 1
+
+
 def test_what_cooldown_holds_back_is_counted_from_too() -> None:
     """Else a price that goes on after it would leave the rule waiting for its return for ever."""
     story = Story(UP, cooldown="1h")
@@ -262,6 +282,39 @@ def test_the_price_it_compares_with_decides_as_the_change_does_to_the_last_bit(
     bits = struct.unpack(">q", struct.pack(">d", least))[0] + away
     price = struct.unpack(">d", struct.pack(">q", max(0, bits)))[0]
     assert (price >= least) == ((price - since) / since >= change)
+
+
+@pytest.mark.parametrize(
+    ("since", "change", "price"),
+    [(100.0, 0.0, 100.0), (50.0, 1.0, 100.0), (100.0, -0.5, 50.0), (100.0, 0.25, 125.0), (8.0, -1.0, 0.0)],
+)
+def test_a_price_that_is_exactly_so_far_away_is_far_enough(since: float, change: float, price: float) -> None:
+    assert least_price(since, change) == price
+
+
+@pytest.mark.parametrize("change", [-0.9999999999999999, -0.99999999999999, -0.999999, -0.1, 0.1, 1e6])
+@pytest.mark.parametrize("since", [1.0, 3e-9, 60_000.0])
+def test_the_next_lower_price_is_not_far_enough(since: float, change: float) -> None:
+    least = least_price(since, change)
+    assert (least - since) / since >= change
+    assert (math.nextafter(least, -math.inf) - since) / since < change
+
+
+@pytest.mark.parametrize(
+    ("op", "ways"),
+    [
+        (">", "change_since_alert(5) > 10% or change_since_alert(5) < -10%"),
+        (">=", "change_since_alert(5) >= 10% or change_since_alert(5) <= -10%"),
+        ("<", "change_since_alert(5) < 10% and change_since_alert(5) > -10%"),
+        ("<=", "change_since_alert(5) <= 10% and change_since_alert(5) >= -10%"),
+    ],
+)
+def test_as_far_in_one_way_or_the_other_is_two_comparisons(op: Operator, ways: str) -> None:
+    comparison = parse(f"abs(change_since_alert(5)) {op} 10%")
+    assert isinstance(comparison, Comparison)
+    assert str(both_ways(comparison)) == ways
+    other = Comparison(op, Call("price"), Number(5.0))
+    assert both_ways(other) is other
 
 
 def test_no_price_is_beyond_what_cannot_be_reached() -> None:

@@ -238,6 +238,14 @@ def a_record(seq: int, price: float, minute: int) -> Record:
     return Record(seq=seq, at=BEGIN + minute * MINUTE, writer="w", number=seq, body=Ticks(a_batch(price, minute)))
 
 
+def test_new_pairs_that_begin_anew_are_numbered_as_they_came_in_whatever_process() -> None:
+    watcher, pairs = Watcher(), [f"p{number}/usd" for number in range(30)]
+    batch = one_instant(dict.fromkeys(pairs, 100.0), observed_at=BEGIN)
+    body = Verdict(batch, accepted=True, evidence="", anew=True)
+    watcher.step(Record(seq=1, at=BEGIN, writer="w", number=1, body=body))
+    assert [price.pair for price in watcher.effects().prices] == pairs
+
+
 def test_a_change_counts_for_the_records_after_its_position_and_not_before() -> None:
     watcher = Watcher()
     watcher.take_up(a_change(a_rule()), 2)

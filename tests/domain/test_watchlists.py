@@ -9,7 +9,15 @@ import pytest
 
 from cryptowatcher.domain.rules.check import check_spec, is_pair
 from cryptowatcher.domain.rules.model import Rule, RuleSpec
-from cryptowatcher.domain.rules.watchlists import check_list, list_of, members_of, pairs_of, parse_list
+from cryptowatcher.domain.rules.watchlists import (
+    Watchlist,
+    check_list,
+    in_use,
+    list_of,
+    members_of,
+    pairs_of,
+    parse_list,
+)
 from cryptowatcher.domain.rules.words import say
 from cryptowatcher.errors import ConfigError
 from tests.domain.states import rules_of
@@ -54,6 +62,14 @@ def test_a_pair_that_comes_begins_unarmed() -> None:
     assert story.state(pair=B) == "inside"
     story.see(90.0, pair=B)
     assert [alert.pair for alert in story.see(110.0, pair=B)] == [B]
+
+
+def test_a_pair_that_comes_is_looked_at_though_it_crosses_nothing() -> None:
+    story = ListStory(A)
+    story.see(110.0, pair=B)
+    story.list(A, B)
+    assert not story.see(110.0, pair=B)
+    assert story.state(pair=B) == "inside"
 
 
 def test_a_pair_that_comes_can_fire_at_first_sight() -> None:
@@ -202,13 +218,47 @@ def test_a_list_holds_pairs_each_once(pairs: tuple[str, ...], where: str) -> Non
     assert refused.value.where == where
 
 
+def test_what_is_wrong_with_a_list_is_said_with_its_place() -> None:
+    with pytest.raises(ConfigError) as named:
+        check_list("my list", ())
+    assert str(named.value.message) == "'my list' is not the name of a list"
+    assert named.value.where == "name"
+    assert named.value.hint == "up to 64 of a-z, 0-9, - and _, the first a letter or digit"
+    with pytest.raises(ConfigError) as long:
+        parse_list(f"list({'m' * 100})")
+    assert long.value.message == f"'{'m' * 80}' is not the name of a list"
+    assert long.value.where == "pairs"
+    with pytest.raises(ConfigError) as twice:
+        check_list("mine", (A, B, A))
+    assert (twice.value.message, twice.value.where) == ("a/usd is named twice", "pairs[2]")
+    with pytest.raises(ConfigError) as many:
+        check_list("mine", tuple(f"{n}/usd" for n in range(1_001)))
+    assert many.value.message == "a list has at most 1000 pairs"
+    check_list("m" * 64, tuple(f"{n}/usd" for n in range(1_000)))
+
+
+def test_a_list_that_rules_are_on_names_five_of_them() -> None:
+    rules = [Rule(id=n, owner="me", version=1, spec=msgspec.structs.replace(SPEC, name=n)) for n in "abcdef"]
+    assert in_use("mine", rules[:2]) == "rules are on the list 'mine': a, b"
+    assert in_use("mine", rules[:5]) == "rules are on the list 'mine': a, b, c, d, e"
+    assert in_use("mine", rules) == "rules are on the list 'mine': a, b, c, d, e and 1 more"
+
+
+def test_a_list_is_its_owners_where_nobody_says_otherwise() -> None:
+    assert Watchlist(name="mine", owner="me", pairs=()).origin == "owner"
+
+
 def test_the_pairs_of_a_rule_are_those_of_its_list() -> None:
     assert members_of(SPEC, {"mine": [A, B]}) == (A, B)
     assert members_of(msgspec.structs.replace(SPEC, pairs=(A,)), {}) == ()
     assert pairs_of(Rule(id="r", owner="me", version=1, spec=SPEC, members=(A, B))) == (A, B)
-    with pytest.raises(ConfigError, match="no list 'mine'") as refused:
+    with pytest.raises(ConfigError) as refused:
         members_of(SPEC, {"yours": [], "coins": []})
+    assert (refused.value.message, refused.value.where) == ("there is no list 'mine'", "pairs[0]")
     assert refused.value.hint == "there are: coins, yours"
+    with pytest.raises(ConfigError) as without:
+        members_of(SPEC, {})
+    assert without.value.hint == "there are no lists yet: make it first"
 
 
 def test_a_rule_on_a_list_says_so() -> None:

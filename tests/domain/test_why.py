@@ -18,6 +18,7 @@ from cryptowatcher.domain.ticks import one_instant
 from cryptowatcher.domain.watcher import Watcher
 from cryptowatcher.errors import ConfigError
 from tests.domain.journals import BEGIN, MINUTE, Journey, examples, journeys
+from tests.domain.test_lifecycle import Story
 
 HOUR = 60 * MINUTE
 
@@ -215,6 +216,10 @@ def test_what_was_not_observed_for_long_is_said_to_be_old() -> None:
     assert "is 8h old (coingecko): nothing is judged until the next one." in say_why(old)
 
 
+def test_a_rule_on_all_pairs_waits_for_one_that_was_never_seen() -> None:
+    assert asked(rule(ABOVE, pairs=["all"]), 90, pair="b/usd").state == "unarmed"
+
+
 def test_a_snooze_is_said_while_it_lasts() -> None:
     mine = rule(ABOVE)
     engine = watched(mine, 90).engine
@@ -230,6 +235,53 @@ def test_a_rule_that_the_watcher_has_not_come_to_is_new() -> None:
     new = Rule(id="r2", owner="me", version=1, spec=rule("price > 5").spec)
     found = explain(engine, new, "a/usd")
     assert (found.state, found.text, found.says) == ("new", "price > 5", "The watcher has not come to it yet.")
+
+
+def test_of_a_rule_that_is_new_nothing_else_is_said() -> None:
+    new = Rule(id="r2", owner="me", version=1, spec=rule("price > 5").spec)
+    said = msgspec.to_builtins(why(watched(rule(ABOVE), 90).engine, new, "a/usd"))
+    assert {name: value for name, value in said.items() if value is not None} == {
+        "rule": "r2", "name": "mine", "version": 1, "pair": "a/usd", "at_ms": BEGIN + MINUTE, "state": "new",
+        "text": "price > 5", "condition": "unknown", "any_part": False, "parts": (), "flaps": False,
+        "suppressed": 0, "fired": 0, "stale": False, "source": "", "watched_ms": 0, "top": 0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("later", "until"), [(HOUR - 1, BEGIN + 2 * MINUTE + HOUR), (HOUR, None)])
+def test_it_is_silent_until_its_cooldown_ends_to_the_millisecond(later: int, until: int | None) -> None:
+    mine = rule(ABOVE, cooldown="1h")
+    found = why(watched(mine, 90, 101, after=later).engine, mine, "a/usd")
+    assert (found.cooldown_until, found.fired, found.last_fired_at) == (until, 1, BEGIN + 2 * MINUTE)
+
+
+@pytest.mark.parametrize(("later", "flaps"), [(2 * MINUTE - 1, True), (2 * MINUTE, False)])
+def test_what_fired_too_often_flaps_until_the_very_moment_at_which_it_may_fire_again(
+    later: int, flaps: bool
+) -> None:
+    story = Story(ABOVE)
+    story.see(90)
+    first = story.time + 1_000
+    story.see(*[110, 90] * 30, every=1_000)
+    story.record(Beat(), at=first + later)
+    mine = story.rules["mine"]
+    assert mine is not None
+    found = why(story.watcher.engine, mine, "a/usd")
+    assert (found.fired, found.flaps, found.cooldown_until) == (30, flaps, first + 2 * MINUTE if flaps else None)
+
+
+@pytest.mark.parametrize("later", [MINUTE, 2 * MINUTE])
+def test_what_was_true_when_a_rule_went_on_after_its_silence_was_not_held_back(later: int) -> None:
+    """However many crossings were held back before it was paused."""
+    story = Story(ABOVE, cooldown="3m")
+    story.see(90, 110, 90, 110)
+    story.rule(paused=True)
+    story.record(Beat(), at=story.time)
+    story.rule(paused=False)
+    story.see(110, every=later)
+    mine = story.rules["mine"]
+    assert mine is not None
+    found = why(story.watcher.engine, mine, "a/usd")
+    assert (found.state, found.suppressed, found.met) == ("inside", 1, "already")
 
 
 def test_a_distance_is_what_the_left_side_has_to_go_and_has_a_sign() -> None:
@@ -258,11 +310,32 @@ def test_a_comparison_of_two_features_tells_what_each_of_them_is() -> None:
         ("price + 100 >= 300", 298.0),  # the engine compares the price with 200
         ("change(1m) <= -5%", -0.0495),
         ("price - sma(2, 1m) > 50", 49.5),
+        ("price >= 1.1", 1.089),  # without what binary makes of it
     ],
 )
 def test_where_a_rule_is_armed_again_is_said_of_the_left_side_as_it_is_written(when: str, rearm: float) -> None:
     (side,) = asked(rule(when, rearm="1%"), 100, 100, 100).parts
     assert side.rearm == rearm
+
+
+@pytest.mark.parametrize(
+    ("when", "inputs"),
+    [
+        ("abs(change(1m)) > 5%", ["change(1m)"]),
+        ("-change(1m) > 5%", ["change(1m)"]),
+        ("max(change(1m), change(2m)) > 5%", ["change(1m)", "change(2m)"]),
+        ("price - sma(2, 1m) > price - low(1m)", ["price", "sma(2, 1m)", "low(1m)"]),
+    ],
+)
+def test_every_feature_of_a_comparison_is_told_once(when: str, inputs: list[str]) -> None:
+    (side,) = asked(rule(when), 90, 90, 90, 90).parts
+    assert [each.text for each in side.inputs] == inputs
+    assert [(each.reason, each.needs) for each in side.inputs] == [(None, 0)] * len(inputs)
+
+
+def test_how_old_a_price_is_is_a_time() -> None:
+    (side,) = asked(rule("age > 5m"), 90).parts
+    assert [(each.text, each.unit) for each in side.inputs] == [("age", "time")]
 
 
 def test_not_is_worked_out_so_that_each_part_is_what_must_be_so() -> None:
@@ -291,6 +364,8 @@ def test_what_is_unknown_has_a_reason(when: str, prices: list[float], reason: st
     (side,) = asked(rule(when), *prices).parts
     assert side.truth == "unknown"
     assert [each.reason for each in side.inputs if each.value is None] == [reason]
+    if reason != "short":
+        assert [each.needs for each in side.inputs] == [0] * len(side.inputs)
 
 
 def test_a_window_with_a_hole_in_it_is_not_too_short_but_has_a_gap() -> None:
@@ -314,7 +389,15 @@ def test_programs_read_times_under_names_that_say_so() -> None:
     mine = rule(ABOVE)
     document = msgspec.to_builtins(explain(watched(mine, 90).engine, mine, "a/usd"))
     assert {"at_ms", "since_ms", "age_ms", "observed_at_ms", "cooldown_until_ms", "says"} <= document.keys()
+    assert {
+        "missing_ms",
+        "last_fired_at_ms",
+        "quiet_until_ms",
+        "snoozed_until_ms",
+        "watched_ms",
+    } <= document.keys()
     assert {"known_at_ms", "distance", "left"} <= document["parts"][0].keys()
+    assert "needs_ms" in document["parts"][0]["inputs"][0]
 
 
 @pytest.mark.parametrize(
@@ -327,10 +410,25 @@ def test_the_pair_may_be_left_out_where_there_is_only_one(
     assert asked_pair(rule(ABOVE, pairs=pairs).spec, pair) == asked_for
 
 
-@pytest.mark.parametrize("pairs", [["all"], ["top(10)"], ["a/usd", "b/usd"]])
-def test_of_several_pairs_one_must_be_named(pairs: list[str]) -> None:
-    with pytest.raises(ConfigError, match="name one"):
+@pytest.mark.parametrize(
+    ("pairs", "hint"),
+    [
+        (["all"], "for example bitcoin/usd"),
+        (["top(10)"], "for example bitcoin/usd"),
+        (["a/usd", "b/usd"], "it looks at a/usd, b/usd"),
+    ],
+)
+def test_of_several_pairs_one_must_be_named(pairs: list[str], hint: str) -> None:
+    with pytest.raises(ConfigError) as refused:
         asked_pair(rule(ABOVE, pairs=pairs).spec, None)
+    assert refused.value.message == "the rule 'mine' looks at several pairs: name one"
+    assert (refused.value.where, refused.value.hint) == ("pair", hint)
+
+
+def test_a_pair_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigError) as refused:
+        asked_pair(rule(ABOVE).spec, "nonsense")
+    assert refused.value.where == "pair"
 
 
 @examples(15)
@@ -351,7 +449,8 @@ def test_asking_changes_nothing_and_agrees_with_what_the_rule_does(journey: Jour
                 rules[due.rule_id] = due.rule
         watcher.step(record)
         twin.step(record)
-        fired = {(alert.rule, alert.pair) for alert in watcher.effects().alerts}
+        told = watcher.effects().alerts
+        fired = {(alert.rule, alert.pair) for alert in told if alert.kind != "resolved"}
         twin.effects()
         for each_rule in rules.values():
             for pair in ("a/usd", "b/usd", "never/seen"):

@@ -84,6 +84,9 @@ def event(when: str, pairs: tuple[str, ...] = ("bitcoin/usd",)) -> str:
             "When this comes true for bitcoin/usd: the rank by market cap is 10 or below, or the price is above 3",
         ),
         ("not price > 3", "When the price of bitcoin/usd falls to 3 or below"),
+        ("not price >= 3", "When the price of bitcoin/usd falls below 3"),
+        ("not price < 3", "When the price of bitcoin/usd rises to 3 or above"),
+        ("not price <= 3", "When the price of bitcoin/usd rises above 3"),
         ("not not price > 3", "When the price of bitcoin/usd rises above 3"),
         (
             "not (rank > 9 or rank < 3)",
@@ -151,6 +154,8 @@ def test_a_whole_rule_is_said_in_sentences() -> None:
     ("fields", "sentence"),
     [
         ({"repeat": "once"}, "It tells you once."),
+        ({"resolved": True}, "it tells you, and once more when that is over."),
+        ({"resolved": True, "channels": ["ops"]}, "it tells you by ops, and once more when that is over."),
         ({"repeat": "once", "pairs": ["all"]}, "It tells you once for each pair."),
         ({"cooldown": "1h", "pairs": ["top(9)"]}, "at most once in 1h for each pair."),
         ({"fire_if_already_true": True}, "Also if that is so at the first look."),
@@ -175,6 +180,7 @@ def test_it_says_how_long_it_is_silent_at_first() -> None:
     assert "It looks back on 7d" in said("change(5m) < -5% and price > high(7d)")
     assert "looks back" not in said("price > 5")
     assert "is silent for the first 1h; until" in said("change(1h) > 5% or (price > high(7d) and change(5m) > 1%)")
+    assert "is silent for the first 1h; until" in said("(rank > 5 or price > high(7d)) and change(1h) > 5%")
 
 
 @given(conditions(FUNCTIONS))
@@ -199,3 +205,130 @@ def test_words_and_text_of_a_tree_come_from_the_same_catalogue() -> None:
     tree = READER.parse("rsi(14, 1h) < 30")
     assert show(tree, FUNCTIONS) == "rsi < 30"
     assert "14 candles of 1h" in Words(FUNCTIONS).when(tree, ("a/usd",))
+
+
+BACK = "It tells you again only after the price was at or below 4.995 (0.1% back)"
+ANEW = "Whenever it has come true, the change counts from the price at that moment."
+SINCE = "since its last alert (at first since 60000)"
+
+
+@pytest.mark.parametrize(
+    ("when", "fields", "words"),
+    [
+        ("price > 5", {}, f"When the price of bitcoin/usd rises above 5, it tells you. {BACK}."),
+        (
+            "price > 5",
+            {"cooldown": "1h", "pairs": ["all"], "channels": ["a", "b", "c"], "urgent": True},
+            f"When the price of any pair rises above 5, it tells you by a, b and c. {BACK}, at most once in 1h "
+            "for each pair. It is urgent: it is told in quiet hours too, and by itself.",
+        ),
+        (
+            "price > 5",
+            {"cooldown": "1h", "pairs": ["a/usd", "b/usd"], "channels": ["a"]},
+            f"When the price of a/usd or b/usd rises above 5, it tells you by a. {BACK}, at most once in 1h for "
+            "each pair.",
+        ),
+        (
+            "price > 5",
+            {"repeat": "once", "pairs": ["list(mine)"], "cooldown": "1h"},
+            "When the price of any pair of the list mine rises above 5, it tells you. It tells you once for each "
+            "pair.",
+        ),
+        (
+            "price > 5",
+            {"repeat": "once", "pairs": ["a/usd", "b/usd"]},
+            "When the price of a/usd or b/usd rises above 5, it tells you. It tells you once for each pair.",
+        ),
+        (
+            "macd < -5",
+            {"rearm": "10%"},
+            "When, for bitcoin/usd, the MACD of 12 and 26 closes of 1h falls below -5, it tells you. It tells you "
+            "again only after the MACD of 12 and 26 closes of 1h was at or above -4.5 (10% back).",
+        ),
+        (
+            "macd > -5",
+            {"rearm": "10%"},
+            "When, for bitcoin/usd, the MACD of 12 and 26 closes of 1h rises above -5, it tells you. It tells you "
+            "again only after the MACD of 12 and 26 closes of 1h was at or below -5.5 (10% back).",
+        ),
+        (
+            "not (price > 5)",
+            {"rearm": "10%"},
+            "When the price of bitcoin/usd falls to 5 or below, it tells you. It tells you again only after the "
+            "price was above 5.5 (10% back).",
+        ),
+        (
+            "price > 5 and not (rank > 3 or rank < 1)",
+            {"rearm": "10%"},
+            "When all this comes true for bitcoin/usd: the price is above 5, and at the same time (the rank by "
+            "market cap is 3 or below, and at the same time the rank by market cap is 1 or above), it tells you. "
+            "It tells you again only after that was no longer so, with 10% to spare.",
+        ),
+        (
+            "price > 5 and not (rank > 3 and price < 10)",
+            {"rearm": "0%"},
+            "When all this comes true for bitcoin/usd: the price is above 5, and at the same time (the rank by "
+            "market cap is 3 or below, or the price is 10 or above), it tells you. It tells you again only after "
+            "that was no longer so.",
+        ),
+        (
+            "rank > 5 and change(5m) > 1% and price > high(7d)",
+            {"rearm": "0%"},
+            "When all this comes true for bitcoin/usd: the rank by market cap is above 5, and at the same time it "
+            "has risen by more than 1% within 5m, and at the same time the price is above the highest price "
+            "within 7d, it tells you. It tells you again only after that was no longer so. It looks back on 7d, "
+            "and is silent until that has been watched.",
+        ),
+        (
+            "price > high(1h) or change(5m) > 1%",
+            {"rearm": "0%"},
+            "When this comes true for bitcoin/usd: the price is above the highest price within 1h, or it has "
+            "risen by more than 1% within 5m, it tells you. It tells you again only after that was no longer so. "
+            "It looks back on 1h, and is silent for the first 5m; until the whole has been watched, a part may be "
+            "enough.",
+        ),
+        (
+            "rank > 5 or price > high(7d)",
+            {"rearm": "0%"},
+            "When this comes true for bitcoin/usd: the rank by market cap is above 5, or the price is above the "
+            "highest price within 7d, it tells you. It tells you again only after that was no longer so. It looks "
+            "back on 7d; until that has been watched, a part may be enough.",
+        ),
+    ],
+)  # fmt: skip
+def test_a_whole_rule_is_said_word_for_word(when: str, fields: dict[str, object], words: str) -> None:
+    assert said(when, **{"cooldown": "0s", "rearm": "0.1%", **fields}) == words
+
+
+@pytest.mark.parametrize(
+    ("when", "event", "again"),
+    [
+        ("{} >= 10%", "When bitcoin/usd rises by 10% or more {}", ""),
+        ("{} <= -10%", "When bitcoin/usd falls by 10% or more {}", ""),
+        ("{} crosses above 5%", "When, for bitcoin/usd, the change {} crosses above 5%", ""),
+        ("abs({}) >= 10%", "When, for bitcoin/usd, the size of the change {} rises to 10% or above", ""),
+        ("{} > 0", "When, for bitcoin/usd, the change {} rises above 0", "the change {} was at or below 0"),
+        ("{} < 0", "When, for bitcoin/usd, the change {} falls below 0", "the change {} was at or above 0"),
+        (
+            "{} <= 10%",
+            "When, for bitcoin/usd, the change {} falls to 10% or below",
+            "the change {} was above 10.1% (1% back)",
+        ),
+        (
+            "{} >= 10% and price > 5",
+            "When all this comes true for bitcoin/usd: it has risen by 10% or more {}, and at the same time the "
+            "price is above 5",
+            "that was no longer so, with 1% to spare",
+        ),
+    ],
+)
+def test_a_rule_that_counts_from_its_last_alert_says_so(when: str, event: str, again: str) -> None:
+    def words(cooldown: str) -> str:
+        return say(a_rule(when.format("change_since_alert(60000)"), cooldown=cooldown, rearm="1%"))
+
+    first = f"{event.format(SINCE)}, it tells you. {ANEW}"
+    if again:
+        after = f"It tells you again only after {again.format(SINCE)}"
+        assert (words("0s"), words("1h")) == (f"{first} {after}.", f"{first} {after}, at most once in 1h.")
+    else:
+        assert (words("0s"), words("1h")) == (first, f"{first} It tells you at most once in 1h.")

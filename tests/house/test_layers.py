@@ -18,6 +18,7 @@ ABOVE = {
     "domain": {"errors", "plugins"},
     "ports": {"errors", "plugins", "domain"},
     "recall": {"domain", "ports"},
+    "configured": {"domain", "ports"},
     "exchanging": {"domain", "ports"},
     "previewing": {"domain", "ports"},
     "explaining": {"domain", "ports", "previewing"},
@@ -43,6 +44,7 @@ ABOVE = {
 }
 ABOVE["config"] = {*ABOVE, "adapters"} - {
     "pipeline",
+    "configured",
     "recall",
     "exchanging",
     "previewing",

@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import Random
-from typing import Literal, NoReturn
+from typing import Literal, NoReturn, get_args
 
 import msgspec
 
-from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.alerts import Alert, AlertKind, NoticeKind
 from cryptowatcher.domain.deliveries import delivery_id
 from cryptowatcher.domain.intervals import INTERVALS
 from cryptowatcher.domain.records import Draft
@@ -21,12 +21,14 @@ from cryptowatcher.domain.watcher import Watcher
 from cryptowatcher.errors import Unavailable
 from cryptowatcher.pipeline.watch import Watch
 from cryptowatcher.ports import Fenced, Journal, Store, Tx
-from tests.domain.journals import PAIRS, Journey
+from tests.domain.journals import CROWD, PAIRS, Journey
 from tests.pipeline.inline import Around, Hands, Reading, all_records, opened, save_change
 
 OWNER = LOCAL_OWNER
 CHANNELS = ("first", "second")
 EVER = 2**62
+OF_RULES: tuple[AlertKind | NoticeKind, ...] = (*get_args(AlertKind), "resolved")
+"""What rules say."""
 
 
 class Killed(BaseException):
@@ -56,12 +58,12 @@ async def kept(store: Store) -> Outcome:
     def read(tx: Tx) -> Outcome:
         candles = [
             candle
-            for pair in PAIRS
+            for pair in (*PAIRS, *CROWD)
             for interval in INTERVALS.values()
             for candle in tx.candles(pair, interval, start=0, end=EVER, limit=EVER)
         ]
         return Outcome(
-            alerts=by_key([*tx.alerts(OWNER, limit=EVER)], "id"),
+            alerts=by_key([*tx.alerts(OWNER, limit=EVER, kinds=OF_RULES)], "id"),
             deliveries=tuple(sorted(delivery.id for delivery in tx.deliveries(OWNER, limit=EVER))),
             lifecycle=by_key([*tx.lifecycle()], "rule", "pair"),
             firings=by_key([*tx.firings()], "rule", "pair"),

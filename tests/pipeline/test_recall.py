@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -24,11 +23,10 @@ from cryptowatcher.recall import PAGE, Recalled, recall
 from cryptowatcher.testing import virtual_time
 from tests.domain.journals import Journey, examples, journeys
 from tests.domain.states import told
+from tests.memory import short_lived
 from tests.pipeline.desk import Desk, at_a_desk, to_the_head
 from tests.pipeline.inline import Around, Hands, Reading, all_records, nothing, opened, put, save_change
 from tests.pipeline.lives import CHANNELS, EVER, OWNER
-
-IN_MEMORY = Path("/dev/shm")
 
 
 async def straight(store: Store, records: Sequence[Record], *, candles: bool) -> bytes:
@@ -110,8 +108,8 @@ async def newest_checkpoint(journal: Journal, store: Store) -> int:
 def test_a_checkpoint_and_the_journal_behind_it_give_the_state_of_a_straight_run(
     journey: Journey, seed: int
 ) -> None:
-    with tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as folder:
-        virtual_time.run(lambda: follow(journey, Random(seed), Path(folder)))
+    with short_lived() as folder:
+        virtual_time.run(lambda: follow(journey, Random(seed), folder))
 
 
 async def soon(desk: Desk, watch: Watch, *prices: float) -> None:

@@ -141,7 +141,7 @@ class House:
             )
             before = tx.cursor()
             cursor = Cursor(journal="j", seq=(before.seq if before else 0) + 1, at=now)
-            step = Step(cursor=cursor, alerts=[alert], deliveries=deliveries_of(alert, tx.reach(SETTING)))
+            step = Step(cursor=cursor, alerts=[alert], deliveries=[*deliveries_of([alert], tx.reach(SETTING))])
             tx.commit_step(step, epoch=tx.new_epoch("watch"), before=before)
 
         await self.store.run(commit)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from functools import partial
@@ -25,18 +24,16 @@ from cryptowatcher.pipeline.watch import CHECKPOINT_EVERY, Watch
 from cryptowatcher.ports import Fenced
 from cryptowatcher.testing import virtual_time
 from tests.domain.journals import Journey, examples, journeys
+from tests.memory import short_lived
 from tests.pipeline.desk import Desk, at_a_desk, to_the_head
 from tests.pipeline.inline import Reading, nothing, put
 from tests.pipeline.lives import CHANNELS, EVER, OWNER, Killed, live
 
-IN_MEMORY = Path("/dev/shm")
-"""What these lives leave is not to survive the machine, and syncs of a disk take most of their time."""
-
 
 def lived(journey: Journey, seed: int, *, trouble: float) -> None:
     """Whatever became of its processes, the store holds what one straight run makes of the journal."""
-    with tempfile.TemporaryDirectory(dir=IN_MEMORY if IN_MEMORY.is_dir() else None) as folder:
-        there, expected = virtual_time.run(lambda: live(journey, Random(seed), Path(folder), trouble=trouble))
+    with short_lived() as folder:
+        there, expected = virtual_time.run(lambda: live(journey, Random(seed), folder, trouble=trouble))
     assert there == expected
 
 

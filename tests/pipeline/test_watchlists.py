@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cryptowatcher.app import sync_rules
+from cryptowatcher.configured import sync_rules
 from cryptowatcher.domain.records import Ticks
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleSpec
 from cryptowatcher.domain.ticks import one_instant

@@ -12,7 +12,7 @@ import msgspec
 from cryptowatcher.adapters.clock import SystemClock
 from cryptowatcher.adapters.journals.sqlite import open_sqlite_journal
 from cryptowatcher.adapters.stores.sqlite import open_sqlite_store
-from cryptowatcher.app import sync_defaults, sync_rules
+from cryptowatcher.configured import sync_defaults, sync_rules
 from cryptowatcher.domain.defaults import DEFAULT_RULES
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, Rule, RuleSpec, origin_after_edit
 from cryptowatcher.ports import Tx

@@ -31,6 +31,7 @@ from cryptowatcher.previewing import pairs_needed
 from cryptowatcher.replay import Recorded, history_of, rules_of
 from cryptowatcher.testing import virtual_time
 from tests.pipeline.inline import Hands, opened
+from tests.pipeline.lives import OF_RULES
 from tests.replay.tapes import Tape
 
 EVER = 10_000_000
@@ -130,7 +131,7 @@ def live(
                         await watch.close()
                     watch = await _begun(journal, store, clock)
             await watch.close()
-            return await store.run(lambda tx: [*tx.alerts(LOCAL_OWNER, limit=EVER)])
+            return await store.run(lambda tx: [*tx.alerts(LOCAL_OWNER, limit=EVER, kinds=OF_RULES)])
 
     return virtual_time.run(run)
 

@@ -17,7 +17,7 @@ from cryptowatcher.adapters.journals.sqlite import open_sqlite_journal
 from cryptowatcher.adapters.runner import Inline
 from cryptowatcher.adapters.sources.coingecko import CoinGeckoConfig
 from cryptowatcher.adapters.stores.sqlite import open_sqlite_store
-from cryptowatcher.app import sync_defaults
+from cryptowatcher.configured import sync_defaults
 from cryptowatcher.domain.defaults import DEFAULT_RULES
 from cryptowatcher.domain.messages import Message
 from cryptowatcher.domain.rules.model import LOCAL_OWNER

@@ -397,8 +397,7 @@ def test_an_open_page_is_open_to_this_machine_alone(
 ) -> None:
     async def scenario() -> int:
         async with world(tmp_path) as here:
-            app: Any = build(here.deps(open=True))
-            transport = httpx.ASGITransport(app=app, client=(address, 1))
+            transport = httpx.ASGITransport(app=here.app(open=True), client=(address, 1))
             async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000") as client:
                 return (await client.get("/api/v1/users", headers=headers)).status_code
 

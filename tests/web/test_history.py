@@ -172,18 +172,21 @@ def test_alerts_are_picked_by_advice_time_and_whether_they_were_acknowledged(tmp
 def test_notices_stand_beside_alerts_where_they_are_asked_for(tmp_path: Path) -> None:
     blind = alert(NOW + 7, kind="blind", rule="", pair="", parts=(Part("bitcoin/usd", None, 0.0),), value=1.0)
     expired = alert(NOW + 8, kind="expired", rule_name="old one")
-    every, alerts, sights, first = ask(
+    over = alert(NOW + 6, kind="resolved")
+    every, alerts, sights, first, ended = ask(
         tmp_path,
         "/api/v1/alerts?kind=all",
         "/api/v1/alerts",
         "/api/v1/alerts?kind=sight",
         "/api/v1/alerts?kind=all&limit=1",
-        alerts=[*ALERTS, blind, expired],
+        "/api/v1/alerts?kind=resolved",
+        alerts=[*ALERTS, over, blind, expired],
     )
     assert ids(every) == ids(alerts) == NEWEST_FIRST
     assert [(each["id"], each["kind"]) for each in every["notices"]] == [
-        (expired.id, "expired"), (blind.id, "blind")
+        (expired.id, "expired"), (blind.id, "blind"), (over.id, "resolved")
     ]  # fmt: skip
+    assert (ended["items"], [each["id"] for each in ended["notices"]]) == ([], [over.id])
     assert (alerts["notices"], sights["items"]) == ([], [])
     assert sights["notices"][0]["title"] == "bitcoin/usd is not seen"
     assert (first["next"], first["items"], len(first["notices"])) == (expired.id, [], 1)

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cryptowatcher.domain.rules.model import LOCAL_OWNER
-from cryptowatcher.web.api import build
 from cryptowatcher.web.live import Hub
 from cryptowatcher.web.packing import GZIP_HEAD, gzip_block, takes_gzip
 from tests.web.serving import events, serving
@@ -63,7 +62,7 @@ def test_a_client_that_takes_gzip_and_one_that_does_not_are_told_the_same(tmp_pa
             here.hub.follow(LOCAL_OWNER, [])
             here.hub.publish([price("a/usd", 1.0)], at=NOW)
             headers = {"accept-encoding": accepted}
-            async with serving(build(here.deps()), here.hub) as server, server.client() as client:
+            async with serving(here.app(), here.hub) as server, server.client() as client:
                 asking = client.stream("GET", "/api/v1/stream", headers=headers)
                 async with asking as answer, aclosing(events(answer)) as live:
                     assert answer.headers.get("content-encoding", "identity") == accepted

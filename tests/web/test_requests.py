@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cryptowatcher.domain.deliveries import delivery_id
-from cryptowatcher.web.api import build
 from tests.web.serving import events, serving, until
 from tests.web.test_edge import ROUTES, filled
 from tests.web.world import World, alert, rule, world
@@ -211,7 +210,7 @@ def test_head_is_answered_like_get_without_the_body(tmp_path: Path) -> None:
 def test_head_of_the_live_stream_ends_and_keeps_no_place(tmp_path: Path) -> None:
     async def scenario(here: World) -> None:
         here.hub.publish([], [], at=1)
-        async with serving(build(here.deps()), here.hub) as server, server.client() as client:
+        async with serving(here.app(), here.hub) as server, server.client() as client:
             head = await client.head("/api/v1/stream")
             assert (head.status_code, head.content) == (200, b"")
             assert head.headers["content-type"].startswith("text/event-stream")

@@ -46,7 +46,7 @@ def test_signals_stay_the_programs(tmp_path: Path) -> None:
 def test_the_port_is_free_again_after_the_end(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with world(tmp_path) as here:
-            async with serving(build(here.deps()), here.hub) as server, server.client() as client:
+            async with serving(here.app(), here.hub) as server, server.client() as client:
                 await client.get("/health/live")
                 await client.aclose()
                 server.stop.set()
@@ -60,7 +60,7 @@ def test_a_connection_that_is_open_at_the_end_gets_one_more_answer_which_says_th
     tmp_path: Path,
 ) -> None:
     async def scenario() -> None:
-        async with world(tmp_path) as here, serving(build(here.deps()), here.hub) as server:
+        async with world(tmp_path) as here, serving(here.app(), here.hub) as server:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
             request = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
             writer.write(request)
@@ -89,7 +89,7 @@ def test_a_connection_that_comes_just_as_the_end_begins_is_answered_or_left_to_w
             sock, stop, started = listen("127.0.0.1", 0), asyncio.Event(), asyncio.Event()
             held = sock.dup()  # as a service manager does
             running = asyncio.create_task(
-                serve(build(here.deps()), sockets=[sock], stop=stop, hub=here.hub, started=started.set)
+                serve(here.app(), sockets=[sock], stop=stop, hub=here.hub, started=started.set)
             )
             await started.wait()
             stop.set()
@@ -114,7 +114,7 @@ async def until_refused(port: int) -> None:
 
 def test_a_client_that_has_connected_and_is_slow_to_ask_is_answered_at_the_end_too(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with world(tmp_path) as here, serving(build(here.deps()), here.hub) as server:
+        async with world(tmp_path) as here, serving(here.app(), here.hub) as server:
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
             async with server.client() as other:  # by its answer the first connection has been taken
                 await other.get("/health/live")

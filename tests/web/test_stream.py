@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cryptowatcher.domain.rules.model import LOCAL_OWNER
-from cryptowatcher.web.api import Limits, build
+from cryptowatcher.web.api import Limits
 from cryptowatcher.web.live import NEWEST_ALERTS, Hub
 from tests.web.people import Person, by_cookie, by_token, owner_of, person
 from tests.web.serving import Event, Server, events, serving, until
@@ -26,7 +26,7 @@ Act = Callable[[World, Server], Awaitable[None]]
 def play(tmp_path: Path, act: Act, limits: Limits | None = None, *, guarded: bool = False) -> None:
     async def scenario() -> None:
         async with world(tmp_path) as here:
-            app = build(here.deps(limits=limits or Limits(), open=not guarded))
+            app = here.app(limits=limits or Limits(), open=not guarded)
             if not guarded:
                 here.hub.follow(LOCAL_OWNER, [])
             async with serving(app, here.hub) as server:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
+from litestar import Litestar
 
 from cryptowatcher.adapters.journals.sqlite import open_sqlite_journal
 from cryptowatcher.adapters.runner import Inline
@@ -22,7 +25,7 @@ from cryptowatcher.domain.rules.model import LOCAL_OWNER
 from cryptowatcher.domain.status import Price, SourceStatus
 from cryptowatcher.ports import Cursor, Journal, Step, Store
 from cryptowatcher.web.accounts.passwords import Cost, Passwords
-from cryptowatcher.web.api import WebDeps, build
+from cryptowatcher.web.api import Kept, WebDeps, over
 from cryptowatcher.web.live import Hub
 
 NOW = 1_800_000_000_000
@@ -75,10 +78,20 @@ class World:
         }
         return WebDeps(**{**given, **changes})
 
+    def app(self, **changes: Any) -> Any:
+        """The application, for httpx and uvicorn, which write ASGI's types down otherwise than Litestar."""
+        kept = Kept(deps := self.deps(**changes))
+        routes: Any = _routes(deps.version, deps.limits.body_bytes)
+
+        async def over_what_is_kept(scope: Any, receive: Any, send: Any) -> None:
+            _kept.set(kept)
+            await routes(scope, receive, send)
+
+        return over_what_is_kept
+
     def client(self, **changes: Any) -> httpx.AsyncClient:
         """Speaks to the application in this process; what it raises becomes an answer, as on a real server."""
-        app: Any = build(self.deps(**changes))  # httpx writes ASGI's types down otherwise than Litestar
-        transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+        transport = httpx.ASGITransport(app=self.app(**changes), raise_app_exceptions=False)
         return httpx.AsyncClient(transport=transport, base_url="http://localhost:8000")
 
     async def append(self, *bodies: Body) -> int:
@@ -120,6 +133,15 @@ class World:
         await self.append()
         await self.watched(prices=[price("bitcoin/usd", 70_000.0)])
         await self.seen(source())
+
+
+_kept: ContextVar[Kept] = ContextVar("kept")
+
+
+@functools.cache
+def _routes(version: str, body_bytes: int) -> Litestar:
+    """Read once: that takes longer than most tests. What they keep is each application's own."""
+    return over(_kept.get, version=version, body_bytes=body_bytes)
 
 
 _template: list[bytes] = []

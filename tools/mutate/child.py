@@ -20,12 +20,12 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
-from typing import NamedTuple
+from types import CodeType, FrameType, FunctionType, ModuleType
+from typing import Any, NamedTuple
 
 import hypothesis.strategies
 import lark
@@ -36,8 +36,12 @@ import structlog
 
 LOADED = (lark, msgspec, numpy, structlog)
 """What each process would load again."""
+Line = tuple[str, int]
+Tracer = Callable[[FrameType, str, Any], Any]
 SURVIVED, KILLED = "survived", "killed"
 TIMED_OUT = "timed out"
+CRASHED = "crashed"
+"""Neither: no test failed, yet the process did not come to its end."""
 _MEMORY = 4 << 30
 _PATIENCE = 20
 _ARGUMENTS = (
@@ -67,12 +71,22 @@ class Changed(NamedTuple):
 
 class Trial(NamedTuple):
     """What is asked of the tests: to run in this order, for so many seconds of work at most. `code`: of a module
-    whose functions are changed; None where nothing is to be changed."""
+    whose functions are changed; None where nothing is to be changed. `follow`: files whose lines are noted."""
 
     module: str
     code: CodeType | None
     order: tuple[str, ...]
     timeout: float
+    follow: tuple[str, ...] = ()
+
+
+class Ran(NamedTuple):
+    """A test that was run: how long it took (s), and the (file, line)s that it came by, of files that
+    are followed."""
+
+    test: str
+    took: float
+    lines: frozenset[Line]
 
 
 class Unusable(Exception):
@@ -80,11 +94,15 @@ class Unusable(Exception):
 
 
 class Collected:
-    """Tests that were collected and wait for trials, in a process of their own. A context manager."""
+    """Tests that were collected and wait for trials, in a process of their own. A context manager.
 
-    def __init__(self, place: Place, tests: Sequence[str]) -> None:
+    plain: no Hypothesis properties among them
+    """
+
+    def __init__(self, place: Place, tests: Sequence[str], *, plain: bool = False) -> None:
         self._place = place
         self._tests = tests
+        self._plain = plain
         self._here, self._there = Pipe()
         self._process = 0
 
@@ -101,15 +119,15 @@ class Collected:
         """All of them."""
         return self._ask(None)  # type: ignore[return-value]  # the answer to no trial
 
-    def took(self, timeout: float) -> dict[str, float]:
-        """Test → how long it takes (s), over the code as it is."""
-        outcome, took = self.run(Trial("", None, tuple(self.names()), timeout))
+    def ran(self, timeout: float, files: Sequence[Path]) -> tuple[Ran, ...]:
+        """Each test over the code as it is, and which lines of these files it comes by."""
+        outcome, ran = self.run(Trial("", None, tuple(self.names()), timeout, tuple(map(str, files))))
         if outcome != SURVIVED:
             raise Unusable(f"the tests fail without any change:\n{_output(self._place)}")
-        return dict(took)
+        return ran
 
-    def run(self, trial: Trial) -> tuple[str, tuple[tuple[str, float], ...]]:
-        """What becomes of a mutant, and each test that was run with its seconds: the last one noticed."""
+    def run(self, trial: Trial) -> tuple[str, tuple[Ran, ...]]:
+        """What becomes of a mutant, and each test that was run: the last one noticed."""
         return self._ask(trial)  # type: ignore[return-value]  # the answer to a trial
 
     def _ask(self, trial: Trial | None) -> object:
@@ -121,22 +139,26 @@ class Collected:
 
     def _serve(self) -> int:
         self._here.close()
+        server = _Server(self._there, self._place, plain=self._plain)
         arguments = [*_ARGUMENTS, f"--basetemp={self._place.scratch / 'basetemp'}", *self._tests]
-        return int(pytest.main(arguments, plugins=[_Quick(), _Server(self._there, self._place)]))
+        return int(pytest.main(arguments, plugins=[_Quick(), server]))
 
 
-def anew(place: Place, changed: Changed, tests: Sequence[str], order: Sequence[str], timeout: float) -> str:
-    """What becomes of a mutant that all is imported anew for."""
+def anew(
+    place: Place, changed: Changed, tests: Sequence[str], order: Sequence[str], timeout: float
+) -> tuple[str, str]:
+    """What becomes of a mutant that all is imported anew for, and the test that noticed, if one did."""
+    noticed = place.scratch / "noticed.txt"
+    noticed.write_text("")
 
     def run() -> int:
         sys.meta_path.insert(0, _Finder(changed))
         arguments = [*_ARGUMENTS, f"--basetemp={place.scratch / 'basetemp'}", *tests]
-        return int(pytest.main(arguments, plugins=[_Quick(), _InOrder(order)]))
+        return int(pytest.main(arguments, plugins=[_Quick(), _InOrder(order, noticed)]))
 
+    # With the change a test fails, or cannot even be collected: 4 where one test of a file was asked for.
     code = _outcome(_forked(place, run, timeout=timeout), timeout)
-    if code in (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED):
-        raise Unusable(_output(place))
-    return SURVIVED if code == 0 else TIMED_OUT if code is None else KILLED
+    return _judged(code, noticed=(1, 2, 4)), noticed.read_text()
 
 
 # --- processes -------------------------------------------------------------------------------------
@@ -188,6 +210,13 @@ def _outcome(child: int, timeout: float) -> int | None:
     return None if code in (-signal.SIGKILL, -signal.SIGXCPU) else code
 
 
+def _judged(code: int | None, noticed: Collection[int]) -> str:
+    """What an exit code says. `noticed`: those of a test that failed."""
+    if code is None:
+        return TIMED_OUT
+    return SURVIVED if code == 0 else KILLED if code in noticed else CRASHED
+
+
 def _output(place: Place) -> str:
     return (place.scratch / "output.txt").read_text()[-3000:]
 
@@ -198,13 +227,14 @@ def _output(place: Place) -> str:
 class _Server:
     """Instead of running the tests: a fork for each trial, which runs them."""
 
-    def __init__(self, trials: Connection, place: Place) -> None:
+    def __init__(self, trials: Connection, place: Place, *, plain: bool) -> None:
         self._trials = trials
         self._place = place
+        self._plain = plain
         self._functions: list[FunctionType] = []
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        items = {item.nodeid: item for item in session.items}
+        items = {item.nodeid: item for item in session.items if not (self._plain and _is_property(item))}
         self._functions = [each for each in gc.get_objects() if isinstance(each, FunctionType)]
         gc.freeze()  # what is there is shared with all forks
         while True:
@@ -214,21 +244,19 @@ class _Server:
                 return True
             self._trials.send([*items] if asked is None else self._answer(items, *asked))
 
-    def _answer(
-        self, items: dict[str, pytest.Item], trial: Trial, code: bytes
-    ) -> tuple[str, tuple[tuple[str, float], ...]]:
+    def _answer(self, items: dict[str, pytest.Item], trial: Trial, code: bytes) -> tuple[str, tuple[Ran, ...]]:
         here, there = Pipe(duplex=False)
 
         def run() -> int:
             if code:
                 self._put_in(trial.module, _loaded(code))
-            return _run([items[test] for test in trial.order], there)
+            return _run([items[test] for test in trial.order], there, trial.follow)
 
         child = _forked(self._place, run, timeout=trial.timeout)
         there.close()
-        took: list[tuple[str, float]] = []
-        outcome = _outcome_while(child, trial.timeout, here, took)
-        return SURVIVED if outcome == 0 else TIMED_OUT if outcome is None else KILLED, tuple(took)
+        ran: list[Ran] = []
+        outcome = _outcome_while(child, trial.timeout, here, ran)
+        return _judged(outcome, noticed=(1,)), tuple(ran)
 
     def _put_in(self, module: str, code: CodeType) -> None:
         """Every function of the module gets its code of this one."""
@@ -238,13 +266,13 @@ class _Server:
                 function.__code__ = changed[function.__code__.co_qualname]
 
 
-def _outcome_while(child: int, timeout: float, took: Connection, noted: list[tuple[str, float]]) -> int | None:
+def _outcome_while(child: int, timeout: float, tests: Connection, ran: list[Ran]) -> int | None:
     def listen() -> None:
         try:
             while True:
-                noted.append(took.recv())
+                ran.append(tests.recv())
         except EOFError:
-            took.close()
+            tests.close()
 
     listening = threading.Thread(target=listen)
     listening.start()
@@ -253,19 +281,47 @@ def _outcome_while(child: int, timeout: float, took: Connection, noted: list[tup
     return code
 
 
-def _run(items: Sequence[pytest.Item], took: Connection) -> int:
+def _run(items: Sequence[pytest.Item], ran: Connection, follow: tuple[str, ...]) -> int:
     """Up to the first test that fails: 1, otherwise 0."""
     for place, item in enumerate(items):
         before = time.process_time()
         noted = _Noted()
         item.config.pluginmanager.register(noted)
         following = items[place + 1] if place + 1 < len(items) else None
+        lines = _followed(item, follow) if follow else set()
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         item.config.pluginmanager.unregister(noted)
-        took.send((item.nodeid, time.process_time() - before))
+        ran.send(Ran(item.nodeid, time.process_time() - before, frozenset(lines)))
         if noted.failed:
             return 1
     return 0
+
+
+def _is_property(item: pytest.Item) -> bool:
+    return hypothesis.is_hypothesis_test(getattr(item, "obj", None))
+
+
+def _followed(item: pytest.Item, files: tuple[str, ...]) -> set[Line]:
+    """The lines of these files that it comes by, once it has been run."""
+    lines: set[Line] = set()
+    runtest = item.runtest
+
+    def line(frame: FrameType, _event: str, _arg: object) -> Tracer:
+        lines.add((frame.f_code.co_filename, frame.f_lineno))
+        return line
+
+    def call(frame: FrameType, event: str, arg: object) -> Tracer | None:
+        return line(frame, event, arg) if frame.f_code.co_filename in files else None
+
+    def follow() -> None:
+        sys.settrace(call)
+        try:
+            runtest()
+        finally:
+            sys.settrace(None)
+
+    item.runtest = follow  # type: ignore[method-assign]  # of this one only
+    return lines
 
 
 class _Noted:
@@ -284,17 +340,22 @@ def functions_in(code: CodeType) -> dict[str, CodeType]:
     """Qualified name → code of each function that a module or a class of it defines."""
     found: dict[str, CodeType] = {}
     for inner in (const for const in code.co_consts if isinstance(const, CodeType)):
-        if inner.co_flags & 0x1:  # CO_OPTIMIZED: a function; otherwise a class
+        if _is_function(inner):
             found[inner.co_qualname] = inner
         else:
             found |= functions_in(inner)
     return found
 
 
+def _is_function(code: CodeType) -> bool:
+    """Not a class, nor what has no name of its own: a comprehension, which is run at once, or a lambda."""
+    return bool(code.co_flags & 0x1) and not code.co_name.startswith("<")  # CO_OPTIMIZED
+
+
 def outside_of_functions(code: CodeType) -> object:
     """What of a module's code is run when it is imported, to be compared."""
     consts = tuple(
-        (inner.co_qualname if inner.co_flags & 0x1 else outside_of_functions(inner))
+        (inner.co_qualname if _is_function(inner) else outside_of_functions(inner))
         if isinstance(inner, CodeType)
         else (type(inner), inner)
         for inner in code.co_consts
@@ -351,9 +412,10 @@ class _Quick:
 
 
 class _InOrder:
-    """Runs these tests and no others, in this order."""
+    """Runs these tests and no others, in this order, and writes down which one failed."""
 
-    def __init__(self, order: Sequence[str]) -> None:
+    def __init__(self, order: Sequence[str], noticed: Path) -> None:
+        self._noticed = noticed
         self._place = {test: place for place, test in enumerate(order)}
 
     @pytest.hookimpl(trylast=True)
@@ -361,3 +423,7 @@ class _InOrder:
         items[:] = sorted(
             (item for item in items if item.nodeid in self._place), key=lambda item: self._place[item.nodeid]
         )
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._noticed.write_text(report.nodeid)

@@ -109,6 +109,23 @@ def apply(source: str, mutated: Mutated) -> ast.Module:
     return ast.fix_missing_locations(tree)
 
 
+def shows_in(source: str, line: int) -> set[int]:
+    """The lines that a change in this one shows in: itself, and where the table outside of functions is used that
+    it stands in, if it does."""
+    tree = ast.parse(source)
+    tables = [each for each in tree.body if isinstance(each, ast.Assign | ast.AnnAssign)]
+    found: set[int] = set()
+    asked = {line}
+    while asked - found:
+        found |= asked
+        changed = [each for each in tables if any(each.lineno <= at <= (each.end_lineno or 0) for at in asked)]
+        within = [node for each in changed for node in ast.walk(each) if isinstance(node, ast.Name)]
+        names = {node.id for node in within if isinstance(node.ctx, ast.Store)}
+        used = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)]
+        asked = {node.lineno for node in used if node.id in names}
+    return found
+
+
 def _changes(node: ast.AST) -> Iterator[tuple[str, Make]]:
     match node:
         case ast.Compare():
@@ -162,7 +179,11 @@ def _constants(node: ast.Constant) -> Iterator[tuple[str, Make]]:
         case bool():
             yield "boolean", lambda old: ast.Constant(not old.value)
         case int() | float():
-            yield "number", lambda old: ast.Constant(old.value + 1)
+            # One more is the same of a float that is large.
+            yield (
+                "number",
+                lambda old: ast.Constant(old.value + 1 if old.value + 1 != old.value else old.value * 2),
+            )
         case str():
             yield "text", lambda old: ast.Constant("" if old.value else "~")
 
@@ -232,6 +253,10 @@ def _no_code(node: ast.AST) -> Iterator[ast.AST]:
             yield from (part for part in (node.returns, *node.decorator_list) if part is not None)
         case ast.ClassDef():
             yield from (keyword for keyword in node.keywords)
+        case ast.Call(func=ast.Name(id="cast")):
+            yield node.args[0]
+        case ast.Subscript(value=ast.Name(id="Literal")):
+            yield node
         case ast.If(test=ast.Name(id="TYPE_CHECKING")):
             yield node
         case ast.Assert(msg=ast.expr() as message):

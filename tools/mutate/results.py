@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from tools.mutate.child import CRASHED, SURVIVED
 from tools.mutate.mutants import Mutant
 
 KNOWN = Path(__file__).parent / "known.txt"
@@ -48,7 +49,7 @@ class Results:
     def get(self, file: Path, mutant: Mutant, now: Stamp) -> str | None:
         """What became of it, if that still counts."""
         source, tests, outcome = self._of(file).get(mutant.name, ("", "", ""))
-        if source != now.source or (outcome == "survived" and tests != now.tests):
+        if source != now.source or outcome == CRASHED or (outcome == SURVIVED and tests != now.tests):
             return None
         self._count(file, outcome)
         return outcome

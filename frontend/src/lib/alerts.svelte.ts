@@ -4,7 +4,7 @@ import type { AlertInList, AlertWithOutcomes, NoticeAnswer } from "../api/schema
 import { market } from "./market.svelte";
 import { notices } from "./notices.svelte";
 
-export type Kind = "all" | "alert" | "sight" | "expiry" | "summary";
+export type Kind = "all" | "alert" | "sight" | "expiry" | "summary" | "resolved";
 export type AdviceName = "buy" | "sell" | "info" | "signal";
 
 export interface Filter {
@@ -20,7 +20,7 @@ export interface Filter {
 
 export const EVERYTHING: Filter = { pair: "", rule: "", kind: "all", advice: "", seen: "", time: "" };
 
-const KINDS: Kind[] = ["all", "alert", "sight", "expiry", "summary"];
+const KINDS: Kind[] = ["all", "alert", "sight", "expiry", "summary", "resolved"];
 const ADVICE: AdviceName[] = ["buy", "sell", "info", "signal"];
 const STRETCH = { "1h": 3_600_000, "24h": 86_400_000, "7d": 7 * 86_400_000, "30d": 30 * 86_400_000 } as const;
 

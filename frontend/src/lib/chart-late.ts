@@ -2,20 +2,22 @@
 import type { Chart, Told } from "./chart";
 import { notices } from "./notices.svelte";
 
-/** A chart in an element, once it is loaded; ends it, also one that is still to come. */
-export function chartIn(element: HTMLElement, told: Told, made: (chart: Chart) => void): () => void {
+/** A chart in an element, once it is loaded. What is returned ends it, also one that is still to come, and `ended` lets
+ *  go of it: a chart that is asked for anything afterwards draws into canvases that are gone. */
+export function chartIn(element: HTMLElement, told: Told, made: (chart: Chart) => void, ended: () => void): () => void {
   let chart: Chart | null = null;
-  let ended = false;
+  let over = false;
   import("./chart").then(
     ({ Chart }) => {
-      if (ended) return;
+      if (over) return;
       chart = new Chart(element, told);
       made(chart);
     },
     () => notices.complain("The chart could not be loaded: the watcher does not answer, or it was updated. Load the page again."),
   );
   return () => {
-    ended = true;
+    over = true;
+    ended();
     chart?.end();
   };
 }

@@ -12,6 +12,7 @@ export type Spec = Required<RuleSpec>;
 export const EMPTY: Spec = {
   name: "", pairs: [], when: "", for: "0s", rearm: "0.1%", cooldown: "0s", repeat: "every", fire_if_already_true: false,
   advice: "info", channels: [], paused: false, expires: "", active: "", urgent: false, remind: "", escalate: [],
+  resolved: false,
 };
 /** What begins a rule anew when it is changed. */
 const IDENTITY = ["when", "pairs", "for", "rearm", "fire_if_already_true"] as const;

@@ -207,10 +207,13 @@ def show(found: list[Alert], seen: Mapping[str, int]) -> None:
     table(("Time (UTC)", "Pair", "Price", "Value", "Condition", "Rule", "", "Id"), rows, right=("Price", "Value"))
 
 
+_KINDS = {"gap": "in a gap", "already": "already true", "resolved": "over"}
+
+
 def remarks(alert: Alert, acknowledged_at: int | None) -> str:
     """What is out of the ordinary, in short, and the advice."""
     words: list[str] = [] if alert.advice == "info" else [alert.advice]
-    words += ["in a gap"] if alert.kind == "gap" else ["already true"] if alert.kind == "already" else []
+    words += [_KINDS[alert.kind]] if alert.kind in _KINDS else []
     words += ["late"] if alert.late else []
     words += [f"+{alert.suppressed:,} suppressed"] if alert.suppressed else []
     words += [f"acknowledged {moment(acknowledged_at)}"] if acknowledged_at else []

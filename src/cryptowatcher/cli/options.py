@@ -34,6 +34,7 @@ For = Annotated[str, typer.Option("--for", metavar="DURATION", help="How long it
 Rearm = Annotated[str, typer.Option("--rearm", metavar="PERCENT", help="How far back before it can fire again.")]
 Cooldown = Annotated[str, typer.Option("--cooldown", metavar="DURATION", help="Silence after firing.")]
 Repeat = Annotated[Literal["every", "once"], typer.Option("--repeat", help="Every time, or once a pair.")]
+Over = Annotated[bool, typer.Option("--resolved", help="Also told when it is over: the value went back.")]
 
 
 def resolved(config_file: Path | None, data_dir: Path | None) -> Resolved:

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cryptowatcher.cli.alerts import show
 from cryptowatcher.cli.options import AsJson, ConfigFile, new_app, pair_named, settings
 from cryptowatcher.cli.output import as_json, counted, note
+from cryptowatcher.domain.alerts import is_condition
 from cryptowatcher.domain.pairs import ALL
 from cryptowatcher.domain.rules.check import check_spec
 from cryptowatcher.domain.rules.model import RuleSpec
@@ -73,10 +74,12 @@ def replay(
         return
     if result.alerts:
         show(list(result.alerts), {})
+    fired = sum(is_condition(alert.kind) for alert in result.alerts)
+    over = f", {len(result.alerts) - fired:,} of them over again" if fired < len(result.alerts) else ""
     speed = result.ticks / result.seconds if result.seconds else 0
     note(
         f"{counted(result.ticks, 'tick')} of {counted(result.pairs, 'pair')} in {result.seconds:.2f} s"
-        f" ({speed:,.0f} ticks/s): {counted(len(result.alerts), 'alert')}"
+        f" ({speed:,.0f} ticks/s): {counted(fired, 'alert')}{over}"
     )
 
 

@@ -7,6 +7,7 @@ configuration · 130 interrupted.
 from __future__ import annotations
 
 import errno
+import functools
 import importlib
 import os
 import sys
@@ -56,12 +57,9 @@ class LazyCommands(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in COMMANDS:
             return None
-        module, summary = COMMANDS[cmd_name]
         if ctx.resilient_parsing:  # shell completion asks for each command's summary
-            return TyperCommand(cmd_name, help=summary)
-        command = typer.main.get_command(importlib.import_module(f"cryptowatcher.cli.{module}").app)
-        command.name = cmd_name
-        return command
+            return TyperCommand(cmd_name, help=COMMANDS[cmd_name][1])
+        return _command(cmd_name)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Commands"):
@@ -90,6 +88,15 @@ class LazyCommands(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise _stop(f"the answer cannot be written: {error.strerror}", 1) from None
         return result
+
+
+@functools.cache
+def _command(name: str) -> Any:
+    """Made once: it is asked for twice, and reading the options off its functions takes longer than most."""
+    module, _ = COMMANDS[name]
+    command = typer.main.get_command(importlib.import_module(f"cryptowatcher.cli.{module}").app)
+    command.name = name
+    return command
 
 
 def _stop(error: Error | str, code: int) -> typer.Exit:

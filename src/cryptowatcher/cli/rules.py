@@ -17,6 +17,7 @@ from cryptowatcher.cli.options import (
     Cooldown,
     DataDir,
     For,
+    Over,
     Rearm,
     Repeat,
     When,
@@ -134,6 +135,7 @@ def add(
     urgent: Urgent = False,
     remind: Remind = "",
     escalate: Escalate = None,
+    resolved: Over = False,
     json: AsJson = False,
     config_file: ConfigFile = None,
     data_dir: DataDir = None,
@@ -160,6 +162,7 @@ def add(
         urgent=urgent,
         remind=remind,
         escalate=tuple(escalate or ()),
+        resolved=resolved,
     )
     check(spec, config)
 
@@ -315,6 +318,7 @@ def details(rule: Rule, snoozed_until: int) -> str:
     words += [f"active {spec.active}"] if spec.active else []
     words += ["urgent"] if spec.urgent else []
     words += [f"reminds every {spec.remind}"] if spec.remind else []
+    words += ["tells when it is over"] if spec.resolved else []
     words += [f"escalates to {', '.join(spec.escalate)}"] if spec.escalate else []
     words += [f"{'ended' if expired(spec, now()) else 'ends'} {spec.expires}"] if spec.expires else []
     words += [f"snoozed until {moment(snoozed_until)}"] if snoozed_until > now() else []

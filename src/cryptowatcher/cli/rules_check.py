@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from cryptowatcher.cli.options import AsJson, Cooldown, For, Rearm, Repeat, pairs_named
+from cryptowatcher.cli.options import AsJson, Cooldown, For, Over, Rearm, Repeat, pairs_named
 from cryptowatcher.cli.output import as_json, note
 from cryptowatcher.domain.pairs import ALL
 from cryptowatcher.domain.rules.check import check_spec
@@ -45,6 +45,7 @@ def check_rule(
     rearm: Rearm = "0.1%",
     cooldown: Cooldown = "0s",
     repeat: Repeat = "every",
+    resolved: Over = False,
     json: AsJson = False,
 ) -> None:
     """Say a condition back in plain words, or show what is wrong under its column (exit code 2).
@@ -54,7 +55,7 @@ def check_rule(
     try:
         named = tuple(pairs_named(pair, where="pairs") for pair in pairs or [ALL])
         good = _good(RuleSpec(name="checked", pairs=named, when=when, for_=for_, rearm=rearm, cooldown=cooldown,
-                              repeat=repeat))  # fmt: skip
+                              repeat=repeat, resolved=resolved))  # fmt: skip
     except ConfigError as error:
         where = _option(error.where)
         if not json:

@@ -8,6 +8,7 @@ with "did you mean".
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -67,18 +68,24 @@ def tag_of(settings: Any) -> str:
     return str(settings.__struct_config__.tag)
 
 
+@functools.cache
+def type_info(type_: Any) -> inspect.Type:
+    """What msgspec says of a type: it reads all annotations anew each time, which takes longer than decoding."""
+    return inspect.type_info(type_)
+
+
 def check_keys(values: Mapping[str, Any], types: Mapping[str, Any], place: Place) -> None:
     """ConfigError for the first key, at any depth, that no type knows, or a `kind` that does not exist."""
     for name, value in values.items():
         if name not in types:
             raise _unknown_key(name, types, place.key(name))
-        _check_value(value, inspect.type_info(types[name]), place.key(name))
+        _check_value(value, type_info(types[name]), place.key(name))
 
 
 def convert(value: Any, type_: Any, place: Place) -> Any:
     """The value as the type, or a ConfigError. What settings check by themselves (ConfigError, ValueError) gets
     the path put before it; lists are decoded item by item for that."""
-    info = inspect.type_info(type_)
+    info = type_info(type_)
     if isinstance(info, inspect.VarTupleType) and isinstance(value, list):
         item_type = type_.__args__[0]
         return tuple(convert(item, item_type, place.item(number)) for number, item in enumerate(value))

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from cryptowatcher.config.decode import Place, item_info, keys_of, struct_for
+from cryptowatcher.config.decode import Place, item_info, keys_of, struct_for, type_info
 from cryptowatcher.errors import ConfigError
 
 PREFIX = "CRYPTOWATCHER_"
@@ -26,7 +26,7 @@ def apply_environment(
     values: dict[str, Any], environ: Mapping[str, str], types: Mapping[str, Any]
 ) -> dict[str, str]:
     """Put what the variables say into `values`, replacing its lists and tables. Returns path → variable."""
-    infos = {name: inspect.type_info(type_) for name, type_ in types.items()}
+    infos = {name: type_info(type_) for name, type_ in types.items()}
     named = {CONFIG_FILE, *_secret_variables(values)}
     origins: dict[str, str] = {}
     for variable, parts in _overrides(environ, named):

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import inspect
 
 from cryptowatcher import plugins
-from cryptowatcher.config.decode import Place, check_keys, convert, item_info, tag_of
+from cryptowatcher.config.decode import Place, check_keys, convert, item_info, tag_of, type_info
 from cryptowatcher.config.reference import lead, meanings
 from cryptowatcher.domain.accounts import Role, may
 from cryptowatcher.domain.reaching import StoredChannel
@@ -176,7 +176,7 @@ def _kind(name: str, type_: type[ChannelSettings]) -> Kind:
 
 
 def _choosable(type_: type[ChannelSettings]) -> Sequence[inspect.Field]:
-    info = inspect.type_info(type_)
+    info = type_info(type_)
     assert isinstance(info, inspect.StructType)
     left_out = {"name", *type_.PRIVATE, *type_.FIXED, *_places(type_)}
     return [field for field in info.fields if field.encode_name not in left_out]

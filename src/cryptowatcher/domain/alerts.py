@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Literal, TypeGuard
 
 import msgspec
 
 Advice = Literal["buy", "sell", "info"]
 AlertKind = Literal["edge", "gap", "already"]
-NoticeKind = Literal["expiring", "expired", "blind", "back", "summary"]
-"""Of what goes the way of alerts and is none: it tells of a rule, of what is not seen, or of a day. Lists of
-alerts leave it out."""
+NoticeKind = Literal["expiring", "expired", "blind", "back", "summary", "resolved"]
+"""Of what goes the way of alerts and is none: it tells of a rule, of what is not seen, of a day, or that what was
+told is over. Lists of alerts leave it out."""
 
-NOTICES: tuple[NoticeKind, ...] = ("expiring", "expired", "blind", "back", "summary")
+NOTICES: tuple[NoticeKind, ...] = ("expiring", "expired", "blind", "back", "summary", "resolved")
 SIGHTINGS: tuple[NoticeKind, ...] = ("blind", "back")
 
 
 def alert_id(*, rule: str, version: int, pair: str, kind: AlertKind | NoticeKind, event_time: int) -> str:
     """The same event always has the same id, and ids sort by time: 11 hex digits of epoch ms, 20 of a hash."""
-    content = "\x1f".join((rule, str(version), pair, kind, str(event_time))).encode()
-    return f"{first_id_at(event_time)}-{hashlib.blake2b(content, digest_size=10).hexdigest()}"
+    return alert_ids(pair=pair, kind=kind, event_time=event_time)(rule, version)
+
+
+def alert_ids(*, pair: str, kind: AlertKind | NoticeKind, event_time: int) -> Callable[[str, int], str]:
+    """For one event the id by rule and version: in a storm many rules have the same one."""
+    begin, rest, hashed = f"{first_id_at(event_time)}-", f"\x1f{pair}\x1f{kind}\x1f{event_time}", hashlib.blake2b
+    return lambda rule, version: begin + hashed(f"{rule}\x1f{version}{rest}".encode(), digest_size=10).hexdigest()
 
 
 def first_id_at(event_time: int) -> str:
@@ -50,7 +56,9 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
                 up to 20 of them, `value` says how many they are, `constant` of how many (0: not of the market),
                 `gap_ms` for how long they were not seen by then. A channel "" stands for those of rules without
                 any. `summary`: what a day or a week brought, without rule and pair: `condition` has its words, the
-                title in the first line, and the event is the end of that stretch
+                title in the first line, and the event is the end of that stretch. `resolved`: what an alert told
+                is over, the value went back by the re-arm band: `constant` is where that is, `gap_ms` for how long
+                it had been so, with what `for` asked, `late` that it ended in a stretch that was not observed
     event_time: the source's time of the observation, epoch ms (for `gap` the start of the gap)
     at:         the journal's time of the record, epoch ms
     seq:        the position in the journal that proves it

@@ -27,9 +27,9 @@ from cryptowatcher.domain.rates import Rate
 DeliveryState = Literal["queued", "leased", "retrying", "sent", "given_up", "cancelled", "snoozed"]
 FINAL: Final[frozenset[DeliveryState]] = frozenset({"sent", "given_up", "cancelled", "snoozed"})
 
-DeliveryKind = Literal["alert", "reminder", "expiry", "sight", "summary"]
+DeliveryKind = Literal["alert", "reminder", "expiry", "sight", "summary", "resolved"]
 """What is told: that a condition turned true, that nobody has acknowledged it, that a rule ends, that pairs are
-not seen, or are again, or what a day or a week brought."""
+not seen, or are again, what a day or a week brought, or that what an alert told is over."""
 
 LONGEST_HELD: Final = 8 * 86_400_000
 """Age in ms from which one that was tried in vain is not held again: a week, and a day to try it."""

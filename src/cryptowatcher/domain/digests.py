@@ -50,7 +50,8 @@ def bundle_text(
 
 def _title(alerts: Sequence[Alert], *, held: Sequence[str], since: str) -> str:
     """since: when the first was observed, of those that did not come at once"""
-    what = _counted(len(alerts), "alert")
+    over = all(alert.kind == "resolved" for alert in alerts)
+    what = f"{len(alerts):,} are over" if over else _counted(len(alerts), "alert")
     if held == [BY_HAND]:
         return f"Sent again: {what}"
     if held:
@@ -59,7 +60,8 @@ def _title(alerts: Sequence[Alert], *, held: Sequence[str], since: str) -> str:
         return f"{what} since {since}"
     pairs = _counted(len({alert.pair for alert in alerts}), "pair")
     if len({alert.rule for alert in alerts}) == 1:
-        return f"{pairs} at once: {plain(alerts[0].condition)} ({plain(alerts[0].rule_name)})"
+        condition = f"{'over: ' if over else ''}{plain(alerts[0].condition)}"
+        return f"{pairs} at once: {condition} ({plain(alerts[0].rule_name)})"
     return f"{what} at once, on {pairs}"
 
 

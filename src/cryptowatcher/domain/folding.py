@@ -6,19 +6,34 @@ nothing depends on when records arrived. What is still forming lives in the chec
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from cryptowatcher.domain.candles import Candle
+from cryptowatcher.domain.features.columns import Where, stretch
 from cryptowatcher.domain.features.filling import Filled, bars_of
 from cryptowatcher.domain.intervals import INTERVALS
 from cryptowatcher.domain.ticks import Floats, Ints, TickBatch
 
 _NONE = -1
 _COLUMNS = ("start", "open", "high", "low", "close", "volume", "ticks", "observed")
+
+
+class _New(NamedTuple):
+    """One newer observation for each of some pairs.
+
+    where:  their columns, as stretch() says
+    before: each pair's observation before, epoch ms
+    close:  whether that one was still valid now
+    """
+
+    where: Where
+    instant: TickBatch
+    before: Ints
+    close: NDArray[np.bool_]
 
 
 class Forming:
@@ -45,34 +60,35 @@ class Forming:
             fill = _NONE if name == "start" else 0
             setattr(self, name, np.concatenate([column, np.full(more, fill, column.dtype)]))
 
-    def fold(self, cols: Ints, instant: TickBatch, before: Ints, close: NDArray[np.bool_]) -> Ints:
-        """One newer observation for each of these pairs. Returns the columns whose candle is over; their
-        rows must be taken (`rows`) before `begin` is called.
+    def fold(self, new: _New) -> NDArray[np.bool_]:
+        """One newer observation for each of these pairs. Returns which candles are over; their rows must be taken
+        (`rows`) before `begin` is called."""
+        began = self.start[new.where]
+        over: NDArray[np.bool_] = (began != _NONE) & (began != self._starts(new))
+        if over.any():
+            # The tail between the last observation inside and the end was observed if the next came in time.
+            self.observed[new.where] += (began + self.interval - new.before) * (over & new.close)
+        return over
 
-        before: each pair's observation before, epoch ms; close: whether that one was still valid now
-        """
-        start = instant.observed_at // self.interval * self.interval
-        over = (self.start[cols] != _NONE) & (self.start[cols] != start)
-        # The tail between the last observation inside and the end was observed if the next came in time.
-        tail = self.start[cols] + self.interval - before
-        self.observed[cols] += np.where(over & close, tail, 0)
-        ended: Ints = cols[over]
-        return ended
-
-    def begin(self, cols: Ints, instant: TickBatch, before: Ints, close: NDArray[np.bool_]) -> None:
+    def begin(self, new: _New) -> None:
         """Put the observations into their candles, beginning new ones where the old are over."""
-        start = instant.observed_at // self.interval * self.interval
-        fresh = self.start[cols] != start
-        price = instant.price
-        self.open[cols] = np.where(fresh, price, self.open[cols])
-        self.high[cols] = np.where(fresh, price, np.maximum(self.high[cols], price))
-        self.low[cols] = np.where(fresh, price, np.minimum(self.low[cols], price))
-        self.close[cols] = price
-        self.volume[cols] = instant.volume
-        self.ticks[cols] = np.where(fresh, 0, self.ticks[cols]) + 1
-        seen = np.where(close, instant.observed_at - np.maximum(before, start), 0)
-        self.observed[cols] = np.where(fresh, 0, self.observed[cols]) + seen
-        self.start[cols] = start
+        where, price, start = new.where, new.instant.price, self._starts(new)
+        fresh = self.start[where] != start
+        high, low = np.maximum(self.high[where], price), np.minimum(self.low[where], price)
+        self.open[where] = np.where(fresh, price, self.open[where])
+        self.high[where] = np.where(fresh, price, high)
+        self.low[where] = np.where(fresh, price, low)
+        self.close[where] = price
+        self.volume[where] = new.instant.volume
+        self.ticks[where] = self.ticks[where] * ~fresh + 1
+        seen = (new.instant.observed_at - np.maximum(new.before, start)) * new.close
+        self.observed[where] = self.observed[where] * ~fresh + seen
+        self.start[where] = start
+
+    def _starts(self, new: _New) -> Ints:
+        """When the candles that these observations are in begin."""
+        starts: Ints = new.instant.observed_at // self.interval * self.interval
+        return starts
 
     def rows(self, cols: Ints, names: list[str]) -> list[Candle]:
         """The candles of these columns as they stand."""
@@ -149,16 +165,17 @@ class CandleFold:
     def fold(self, cols: Ints, instant: TickBatch, names: list[str]) -> list[Candle]:
         """One instant of newer observations with their columns; the candles that are over by it."""
         self._widen(len(names))
-        before = self._time[cols]
-        close = instant.observed_at - before <= self._valid_for[cols]
+        where = stretch(cols)
+        before = self._time[where]
+        new = _New(where, instant, before, instant.observed_at - before <= self._valid_for[where])
         closed: list[Candle] = []
         for forming in self._forming:
-            over = forming.fold(cols, instant, before, close)
-            if len(over):
-                closed += forming.rows(over, names)
-            forming.begin(cols, instant, before, close)
-        self._time[cols] = instant.observed_at
-        self._valid_for[cols] = instant.valid_for
+            over = forming.fold(new)
+            if over.any():
+                closed += forming.rows(cols[over], names)
+            forming.begin(new)
+        self._time[where] = instant.observed_at
+        self._valid_for[where] = instant.valid_for
         return closed
 
     def forget(self, cols: Ints) -> None:

@@ -56,9 +56,9 @@ class Hindsight:
     """
 
     def __init__(self, rule: Rule, history: History, pair: str) -> None:
-        """The rule counts for this pair, whichever it names, and whether it is paused or over. Its spec has passed
-        check_spec."""
-        spec = msgspec.structs.replace(rule.spec, pairs=(pair,), paused=False, expires="")
+        """The rule counts for this pair, whichever it names, and whether it is paused or over. It does not tell
+        that something is over. Its spec has passed check_spec."""
+        spec = msgspec.structs.replace(rule.spec, pairs=(pair,), paused=False, expires="", resolved=False)
         self.rule = msgspec.structs.replace(rule, spec=spec)
         self.history = history
         self.condition = language().parse(spec.when)

@@ -25,7 +25,7 @@ from cryptowatcher.domain.templates import (
 )
 from cryptowatcher.domain.texts import AlertText, alert_link, alert_text, caveats
 
-MessageKind = Literal["alert", "reminder", "bundle", "expiry", "sight", "summary", "test"]
+MessageKind = Literal["alert", "reminder", "bundle", "expiry", "sight", "summary", "resolved", "test"]
 
 
 _NEVER: Final = 2**62
@@ -137,8 +137,8 @@ def _reminder(rows: Sequence[tuple[Delivery, Alert]], now: int, wording: Wording
 def _kind(alert: Alert) -> MessageKind:
     if is_condition(alert.kind):
         return "alert"
-    if alert.kind == "summary":
-        return "summary"
+    if alert.kind in ("summary", "resolved"):
+        return alert.kind
     return "sight" if alert.kind in SIGHTINGS else "expiry"
 
 

@@ -44,6 +44,8 @@ def alert_text(
         return _sight_text(alert, now, late_after)
     if alert.kind == "summary":
         return _summary_text(alert, now, late_after)
+    if alert.kind == "resolved":
+        return _over_text(alert, now, late_after, zone)
     if not is_condition(alert.kind):
         return _notice_text(alert, zone)
     advice = "" if alert.advice == "info" else f"{alert.advice.capitalize()}: "
@@ -96,9 +98,9 @@ def show_span(ms: int) -> tuple[int, str]:
 
 
 def observed_at(alert: Alert) -> int:
-    """When the observation that proves it was made, epoch ms: for a gap, where the gap ended; for a notice, when
-    it was made out."""
-    if not is_condition(alert.kind):
+    """When the observation that proves it was made, epoch ms: for a gap, where the gap ended; for a notice that is
+    no rule's, when it was made out."""
+    if not is_condition(alert.kind) and alert.kind != "resolved":
         return alert.at
     return alert.event_time + alert.gap_ms if alert.kind == "gap" else alert.event_time
 
@@ -163,7 +165,7 @@ def _currency(alert: Alert) -> str:
 def _what(alert: Alert) -> list[str]:
     lines = explained(alert)
     if not is_about_price(alert.condition):
-        lines.append(f"Price {show_price(alert.price)} {_currency(alert)}.")
+        lines.append(_price(alert))
     if alert.advice != "info":
         lines.append(f"Advice: {alert.advice}.")
     if alert.suppressed:
@@ -187,8 +189,16 @@ def _part(part: Part) -> str:
     return f"{plain(part.text)}: now {'unknown' if part.value is None else show_value(part.text, part.value)}."
 
 
+def _price(alert: Alert) -> str:
+    return f"Price {show_price(alert.price)} {_currency(alert)}."
+
+
+def _observed(alert: Alert, zone: tzinfo) -> str:
+    return f"Observed {show_time(observed_at(alert), zone)} by {plain(alert.source)}."
+
+
 def _why(alert: Alert, zone: tzinfo) -> list[str]:
-    lines = [f"Observed {show_time(observed_at(alert), zone)} by {plain(alert.source)}."]
+    lines = [_observed(alert, zone)]
     number, unit = show_span(alert.gap_ms)
     if alert.kind == "gap":
         lines.append(f"Crossed some time in a {number}-{unit} gap that began {show_time(alert.event_time, zone)}.")
@@ -201,7 +211,7 @@ def _why(alert: Alert, zone: tzinfo) -> list[str]:
 
 def caveats(alert: Alert, now: int, late_after: int) -> list[str]:
     """That it comes late, a sentence each: found late, or sent late."""
-    lines = ["Late: found while history was filled in."] if alert.late else []
+    lines = ["Late: found while history was filled in."] if alert.late and is_condition(alert.kind) else []
     age = now - observed_at(alert)
     if age >= late_after:
         lines.append(f"Late: sent {_counted(*show_span(age))} after it was observed.")
@@ -232,6 +242,20 @@ def _notice_text(notice: Alert, zone: tzinfo) -> AlertText:
     # By its id: a name may hold anything, and people copy commands.
     renew = f"Renew it: cryptowatcher rules renew {notice.rule} --for 30d"
     return AlertText(title, f"{what}\nIts condition: {plain(notice.condition)}.\n{renew}")
+
+
+def _over_text(notice: Alert, now: int, late_after: int, zone: tzinfo) -> AlertText:
+    """What a rule has told is over. `now` as in alert_text."""
+    span = _counted(*show_span(notice.gap_ms))
+    unseen = f"It had been so for up to {span}, and ended some time while that was not known."
+    said = [unseen if notice.late else f"It had been so for {span}.", *explained(notice)]
+    if not notice.parts:
+        said.append(f"It counts as over once it is back at {_value(notice, notice.constant)}.")
+    if not is_about_price(notice.condition):
+        said.append(_price(notice))
+    said += [_observed(notice, zone), *caveats(notice, now, late_after), _origin(notice)]
+    title = f"Over: {plain(notice.pair)} {headline(notice)} ({plain(notice.rule_name)})"
+    return AlertText(title, "\n".join(said))
 
 
 def _summary_text(notice: Alert, now: int, late_after: int) -> AlertText:

@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from operator import attrgetter
 
 import msgspec
 import structlog
 
 from cryptowatcher.domain.alerts import Alert, is_condition
 from cryptowatcher.domain.canary import SYSTEM_OWNER
-from cryptowatcher.domain.deliveries import Delivery, delivery_id
+from cryptowatcher.domain.deliveries import Delivery, DeliveryKind, delivery_id
 from cryptowatcher.domain.reaching import Reach, Setting
 from cryptowatcher.domain.records import Draft, Gap, Record, Ticks, Verdict
 from cryptowatcher.domain.rules.engine import Engine
@@ -205,7 +206,8 @@ class Watch:
 
     async def _commit(self) -> None:
         effects = self._watcher.effects()
-        alerts = [*effects.alerts, *effects.notices]
+        # In the order of their keys, which then is that of their deliveries' too.
+        alerts = sorted([*effects.alerts, *effects.notices], key=attrgetter("id"))
         step = Step(
             cursor=self._reached,
             alerts=alerts,
@@ -224,7 +226,7 @@ class Watch:
 
         def commit(tx: Tx) -> None:
             reach = self._directory.at(tx) if alerts else self._directory.newest
-            deliveries = [delivery for alert in alerts for delivery in deliveries_of(alert, reach)]
+            deliveries = [*deliveries_of(alerts, reach)]
             tx.commit_step(msgspec.structs.replace(step, deliveries=deliveries), epoch=epoch, before=before)
 
         if alerts:
@@ -233,7 +235,9 @@ class Watch:
         self._uncertain = False
         self._cursor = step.cursor
         self._committed_at = self._clock.monotonic()
-        self._meters.committed(alert.kind for alert in effects.alerts if alert.owner != SYSTEM_OWNER)
+        self._meters.committed(
+            alert.kind for alert in effects.alerts if alert.owner != SYSTEM_OWNER and is_condition(alert.kind)
+        )
         self._trace_alerts(effects.alerts, began)
         if alerts:
             await asyncio.sleep(0)  # sending begins now: a thousand lines in the log can wait
@@ -247,7 +251,8 @@ class Watch:
         ]  # that one is the same each minute
         for alert in alerts[:_LINES]:
             call = self._calls.get(alert.seq, "")
-            log.info("alert", alert=alert.id, rule=alert.rule_name, pair=alert.pair, seq=alert.seq, call=call)
+            said = "alert" if is_condition(alert.kind) else alert.kind
+            log.info(said, alert=alert.id, rule=alert.rule_name, pair=alert.pair, seq=alert.seq, call=call)
         if len(alerts) > _LINES:
             log.info("more alerts at the same time", count=len(alerts) - _LINES)
         for notice in effects.notices:
@@ -291,8 +296,21 @@ class Watch:
         self._checkpoint_at = self._clock.monotonic()
 
 
-def deliveries_of(alert: Alert, reach: Reach) -> list[Delivery]:
-    """Where it goes: to what it names, "" standing for where alerts go whose rule names none."""
+def deliveries_of(alerts: Iterable[Alert], reach: Reach) -> Iterator[Delivery]:
+    """Where they go: to what each names, "" standing for where alerts go whose rule names none. In a storm they
+    differ in little, and the others are copies of the first."""
+    made: dict[Hashable, list[Delivery]] = {}
+    for alert in alerts:
+        alike = alert.owner, alert.channels, alert.at, alert.urgent, alert.kind
+        first = made.get(alike)
+        if first is None:
+            first = made[alike] = _first_deliveries(alert, reach)
+        for each in first:
+            id_ = delivery_id(alert.id, each.channel)
+            yield msgspec.structs.replace(each, id=id_, alert=alert.id, rule=alert.rule)
+
+
+def _first_deliveries(alert: Alert, reach: Reach) -> list[Delivery]:
     return [
         Delivery(
             id=delivery_id(alert.id, channel),
@@ -303,7 +321,13 @@ def deliveries_of(alert: Alert, reach: Reach) -> list[Delivery]:
             created_at=alert.at,
             due_at=alert.at,
             urgent=alert.urgent,
-            kind="alert" if is_condition(alert.kind) else "sight",
+            kind=_told_as(alert),
         )
         for channel in reach.told(alert.owner, alert.channels)
     ]
+
+
+def _told_as(alert: Alert) -> DeliveryKind:
+    if is_condition(alert.kind):
+        return "alert"
+    return "resolved" if alert.kind == "resolved" else "sight"

@@ -40,12 +40,12 @@ RuleFilter = Annotated[str | None, QueryParameter(max_length=300, description="a
 PairFilter = Annotated[str | None, QueryParameter(max_length=300, description="asset/currency")]
 AdviceName = Literal["buy", "sell", "info", "signal"]
 AdviceFilter = Annotated[AdviceName | None, QueryParameter(description="signal: buy or sell")]
-KindName = Literal["alert", "sight", "expiry", "summary", "all"]
+KindName = Literal["alert", "sight", "expiry", "summary", "resolved", "all"]
 KindFilter = Annotated[
     KindName,
     QueryParameter(
         description="alert: conditions that turned true · sight: pairs that are not seen, or are again · expiry: "
-        "rules that end · summary · all of these"
+        "rules that end · summary · resolved: what an alert told is over · all of these"
     ),
 ]
 AckFilter = Annotated[
@@ -72,6 +72,7 @@ _KINDS: dict[KindName, tuple[AlertKind | NoticeKind, ...]] = {
     "sight": SIGHTINGS,
     "expiry": _EXPIRY,
     "summary": ("summary",),
+    "resolved": ("resolved",),
     "all": (*_CONDITIONS, *NOTICES),
 }
 
@@ -97,8 +98,8 @@ class AlertWithOutcomes(AlertInList, frozen=True, kw_only=True):
 
 class NoticeAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What goes the way of alerts and is none, in words: that pairs are not seen (`blind`) or are again (`back`),
-    that a rule ends (`expiring`, `expired`), what a day or a week brought (`summary`). Its id is the `alert` of
-    its deliveries. `rule` is empty where it is not about one."""
+    that a rule ends (`expiring`, `expired`), what a day or a week brought (`summary`), that what an alert told is
+    over (`resolved`). Its id is the `alert` of its deliveries. `rule` is empty where it is not about one."""
 
     id: str
     kind: NoticeKind

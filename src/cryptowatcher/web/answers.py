@@ -162,12 +162,12 @@ class AlertInList(AlertAnswer, frozen=True, kw_only=True):
 
 class DeliveryAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """What is on its way to one channel; the row is the receipt. `kind`: an alert, a reminder of one that nobody
-    has acknowledged, the notice that a rule ends (expiry), or that pairs of your rules are not seen, or are again
-    (sight, without a rule). `alert` of a notice is its id, which is not in the list of alerts. `created_at_ms` of
-    a reminder is when it is due first. `due_at_ms`: not before this. One that is queued or retrying and due at
-    `held_until_ms` is held until then; `held` says why, also afterwards. `snoozed`: the rule was silent, and it is
-    not sent any more. `fallback`: the channel that stands in for this one; `fallback_of`: the one this stands in
-    for; empty: none."""
+    has acknowledged, the notice that a rule ends (expiry), that pairs of your rules are not seen, or are again
+    (sight, without a rule), or that what an alert told is over (resolved). `alert` of a notice is its id, which is
+    not in the list of alerts. `created_at_ms` of a reminder is when it is due first. `due_at_ms`: not before this.
+    One that is queued or retrying and due at `held_until_ms` is held until then; `held` says why, also afterwards.
+    `snoozed`: the rule was silent, and it is not sent any more. `fallback`: the channel that stands in for this
+    one; `fallback_of`: the one this stands in for; empty: none."""
 
     id: str
     kind: DeliveryKind

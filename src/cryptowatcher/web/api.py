@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from litestar import Litestar, Router
+from litestar.connection import ASGIConnection
 from litestar.di import Provide
+from litestar.handlers import BaseRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, Reference, SecurityScheme
@@ -37,17 +40,18 @@ from cryptowatcher.web import (
     why,
 )
 from cryptowatcher.web.accounts import cookies, links, sessions, tokens, users
-from cryptowatcher.web.accounts.access import Access, check_routes
+from cryptowatcher.web.accounts.access import Access, Who, check_routes
+from cryptowatcher.web.accounts.cookies import Connection
 from cryptowatcher.web.deps import Limits, WebDeps
 from cryptowatcher.web.describing import PlainDocs
 from cryptowatcher.web.disk import DiskLook
-from cryptowatcher.web.edge import Edge
+from cryptowatcher.web.edge import Door, Edge
 from cryptowatcher.web.facts import RecentCounts
 from cryptowatcher.web.page import Page, asset, page, service_worker, static
 from cryptowatcher.web.problems import HANDLERS
 from cryptowatcher.web.requests import ApiRequest, known_parameters_only
 
-__all__ = ["Limits", "WebDeps", "build"]
+__all__ = ["Kept", "Limits", "WebDeps", "build", "over"]
 
 API = (
     market.prices,
@@ -138,9 +142,43 @@ _SCHEMES: dict[str, SecurityScheme | Reference] = {
 }
 
 
+class Kept:
+    """What one application keeps beside its routes, for as long as it runs."""
+
+    def __init__(self, deps: WebDeps) -> None:
+        self.access = Access(deps)
+        self.meter = metrics.Meter()
+        self.door = Door.to(deps.hosts, meter=self.meter, clock=deps.clock)
+        self.recent = RecentCounts()
+        self.look = DiskLook()
+        self.overview = overview.Overview()
+        self.standing = system.System()
+        self.covered = coverage.Coverages()
+        self.built = Page(deps.page_dir)
+        self.recollection = why.Recollection()
+        self.book = scores.ScoreBook()
+        self.turns = preview.Turns()
+        self.looks = preview.Turns()
+
+
 def build(deps: WebDeps) -> Litestar:
     """The application. Its jobs (following the journal, ending streams) belong to the program, not to it."""
-    meter, access = metrics.Meter(), Access(deps)
+    kept = Kept(deps)
+    return over(lambda: kept, version=deps.version, body_bytes=deps.limits.body_bytes)
+
+
+def over(kept: Callable[[], Kept], *, version: str, body_bytes: int) -> Litestar:
+    """The routes over whatever is kept when something is asked: reading them takes longer than most answers."""
+
+    async def let_in(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+        await kept().access.let_in(connection, handler)
+
+    async def given(request: Connection) -> WebDeps:
+        return await kept().access.given(request)
+
+    def asking(request: Connection) -> Who:
+        return kept().access.asking(request)
+
     app = Litestar(
         route_handlers=[
             Router("/api/v1", route_handlers=API, guards=[known_parameters_only]),
@@ -153,40 +191,44 @@ def build(deps: WebDeps) -> Litestar:
             service_worker,
         ],
         dependencies={
-            "deps": Provide(access.given),
-            "who": Provide(access.asking, sync_to_thread=False),
-            "meter": _given(meter),
-            "recent": _given(RecentCounts()),
-            "look": _given(DiskLook()),
-            "overview": _given(overview.Overview()),
-            "standing": _given(system.System()),
-            "covered": _given(coverage.Coverages()),
-            "built": _given(Page(deps.page_dir)),
-            "recollection": _given(why.Recollection()),
-            "book": _given(scores.ScoreBook()),
-            "turns": _given(preview.Turns()),
-            "looks": _given(preview.Turns()),
+            "deps": Provide(given),
+            "who": Provide(asking, sync_to_thread=False),
+            "meter": _given(lambda: kept().meter),
+            "recent": _given(lambda: kept().recent),
+            "look": _given(lambda: kept().look),
+            "overview": _given(lambda: kept().overview),
+            "standing": _given(lambda: kept().standing),
+            "covered": _given(lambda: kept().covered),
+            "built": _given(lambda: kept().built),
+            "recollection": _given(lambda: kept().recollection),
+            "book": _given(lambda: kept().book),
+            "turns": _given(lambda: kept().turns),
+            "looks": _given(lambda: kept().looks),
         },
-        guards=[access.let_in],
+        guards=[let_in],
         exception_handlers=HANDLERS,
-        openapi_config=OpenAPIConfig(
-            title="cryptowatcher",
-            version=deps.version,
-            description=_DESCRIPTION,
-            openapi_router=Router("/docs", route_handlers=[], include_in_schema=False, opt={"needs": "viewer"}),
-            operation_id_creator=lambda handler, *_: handler.handler_name,
-            components=Components(security_schemes=_SCHEMES),
-            render_plugins=[PlainDocs(), JsonRenderPlugin()],
-        ),
+        openapi_config=_described(version),
         request_class=ApiRequest,
-        request_max_body_size=deps.limits.body_bytes,
+        request_max_body_size=body_bytes,
         logging_config=None,
     )
     check_routes(app)
-    app.asgi_handler = Edge(app.asgi_handler, hosts=deps.hosts, meter=meter, clock=deps.clock)
+    app.asgi_handler = Edge(app.asgi_handler, lambda: kept().door)
     return app
 
 
-def _given(value: Any) -> Provide:
-    """The same object for every request."""
-    return Provide(lambda: value, sync_to_thread=False)
+def _described(version: str) -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="cryptowatcher",
+        version=version,
+        description=_DESCRIPTION,
+        openapi_router=Router("/docs", route_handlers=[], include_in_schema=False, opt={"needs": "viewer"}),
+        operation_id_creator=lambda handler, *_: handler.handler_name,
+        components=Components(security_schemes=_SCHEMES),
+        render_plugins=[PlainDocs(), JsonRenderPlugin()],
+    )
+
+
+def _given(kept: Callable[[], Any]) -> Provide:
+    """The same object for every request of an application."""
+    return Provide(kept, sync_to_thread=False)

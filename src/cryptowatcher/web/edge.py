@@ -9,8 +9,8 @@ from programs. Who may do what is decided behind it, in accounts/access.py.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Awaitable, Mapping
-from typing import TypeGuard
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import NamedTuple, TypeGuard
 from urllib.parse import urlsplit
 
 from litestar.types import ASGIApp, HTTPScope, Message, Receive, Scope, Send
@@ -33,20 +33,31 @@ _HEADERS = {
 Refusal = tuple[int, str]
 
 
+class Door(NamedTuple):
+    """What an application's requests pass: the names they may be sent to, who counts them, and by which clock."""
+
+    hosts: frozenset[str]
+    meter: Meter
+    clock: Clock
+
+    @classmethod
+    def to(cls, hosts: Iterable[str], *, meter: Meter, clock: Clock) -> Door:
+        return cls(frozenset(host.lower().rstrip(".") for host in hosts), meter, clock)
+
+
 class Edge:
     """Wraps the whole application, so that answers to unknown routes pass through it too."""
 
-    def __init__(self, app: ASGIApp, *, hosts: tuple[str, ...], meter: Meter, clock: Clock) -> None:
+    def __init__(self, app: ASGIApp, door: Callable[[], Door]) -> None:
         self.app = app
-        self.hosts = frozenset(host.lower().rstrip(".") for host in hosts)
-        self.meter = meter
-        self.clock = clock
+        self.door = door
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not _is_http(scope):
             await self.app(scope, receive, send)
             return
-        began, status, streams = self.clock.monotonic(), 500, False
+        hosts, meter, clock = self.door()
+        began, status, streams = clock.monotonic(), 500, False
 
         def guarded(message: Message) -> Awaitable[None]:
             nonlocal status, streams
@@ -63,18 +74,18 @@ class Edge:
         answer: Send = _without_body(guarded) if head else guarded
         asked: HTTPScope = {**scope, "method": "GET"} if head else scope
 
-        refused = refusal(scope["method"], _headers(scope), self.hosts)
+        refused = refusal(scope["method"], _headers(scope), hosts)
         try:
             if refused:
                 await _refuse(answer, *refused)
             else:
                 await self.app(asked, receive, answer)
         finally:
-            self.meter.count(
+            meter.count(
                 method=scope["method"],
                 route="refused" if refused else asked.get("path_template") or "unmatched",
                 status=status,
-                seconds=None if streams else self.clock.monotonic() - began,
+                seconds=None if streams else clock.monotonic() - began,
             )
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from cryptowatcher.adapters.stores.bulk import insert_rows
 from cryptowatcher.adapters.stores.rows import Concern
 from cryptowatcher.adapters.stores.tables import (
     acks,
@@ -15,7 +16,6 @@ from cryptowatcher.adapters.stores.tables import (
     chat_links,
     chat_marks,
     insert_into,
-    insert_rows,
     or_keep,
     or_replace,
 )

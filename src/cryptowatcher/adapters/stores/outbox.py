@@ -11,7 +11,8 @@ from typing import Any, Final
 import msgspec
 import sqlalchemy as sa
 
-from cryptowatcher.adapters.stores.rows import Concern, alert_of, alert_row, tuples
+from cryptowatcher.adapters.stores.bulk import insert_rows, tuples
+from cryptowatcher.adapters.stores.rows import Concern, alert_of, alert_row
 from cryptowatcher.adapters.stores.rules import rule_of
 from cryptowatcher.adapters.stores.tables import (
     BUNDLED,
@@ -20,7 +21,6 @@ from cryptowatcher.adapters.stores.tables import (
     UNFINISHED,
     alerts,
     deliveries,
-    insert_rows,
     or_keep,
     or_replace,
     rules,
@@ -248,7 +248,7 @@ _LOOSE = (
     _D.attempts == 0,
     _D.last_error == "",
     _D.bundle == "",
-    _D.kind.in_(["alert", "reminder"]),
+    _D.kind.in_(["alert", "reminder", "resolved"]),
     sa.not_(_D.urgent),
 )
 # What the next claims take. Only of these it is asked whether they have others to go with: a long queue of single

@@ -26,19 +26,13 @@ class Concern:
         return [kind(**dict(zip(fields, row, strict=True))) for row in self._db.execute(statement)]
 
 
-def tuples(structs: Iterable[msgspec.Struct]) -> Iterable[tuple[Any, ...]]:
-    return map(msgspec.structs.astuple, structs)
-
-
-_CHANNELS = Alert.__struct_fields__.index("channels")
-_PARTS = Alert.__struct_fields__.index("parts")
 _NO_PARTS = "[]"
 
 
 def alert_row(alert: Alert) -> tuple[Any, ...]:
-    row = msgspec.structs.astuple(alert)
     parts = msgspec.json.encode(alert.parts).decode() if alert.parts else _NO_PARTS
-    return *row[:_CHANNELS], _to_text(alert.channels), *row[_CHANNELS + 1 : _PARTS], parts, *row[_PARTS + 1 :]
+    # Texts in their places, of types that the struct does not have: to put a tuple together takes twice as long.
+    return msgspec.structs.astuple(msgspec.structs.replace(alert, channels=_to_text(alert.channels), parts=parts))
 
 
 def alert_of(row: Iterable[Any]) -> Alert:

@@ -246,7 +246,7 @@ def rule_of(row: sa.Row[Any]) -> Rule:
     return Rule(id=row.id, owner=row.owner, version=row.version, spec=spec, origin=row.origin)
 
 
-_NEWER = ("expires", "active", "urgent", "remind", "escalate")
+_NEWER = ("expires", "active", "urgent", "remind", "escalate", "resolved")
 """Fields that the release before does not know, and refuses where it finds them."""
 
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import sqlalchemy as sa
 
-from cryptowatcher.adapters.stores.rows import Concern, alert_of, tuples
-from cryptowatcher.adapters.stores.tables import ADVISED, alerts, candles, insert_rows, or_keep, rules, scores
+from cryptowatcher.adapters.stores.bulk import insert_rows, tuples
+from cryptowatcher.adapters.stores.rows import Concern, alert_of
+from cryptowatcher.adapters.stores.tables import ADVISED, alerts, candles, or_keep, rules, scores
 from cryptowatcher.domain.alerts import NOTICES, Alert, first_id_at
 from cryptowatcher.domain.signals import Signal
 from cryptowatcher.domain.ticks import Floats, Ints

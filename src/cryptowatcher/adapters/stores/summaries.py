@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 import msgspec
 import sqlalchemy as sa
 
-from cryptowatcher.adapters.stores.rows import Concern, alert_of, alert_row, tuples
+from cryptowatcher.adapters.stores.bulk import insert_rows, tuples
+from cryptowatcher.adapters.stores.rows import Concern, alert_of, alert_row
 from cryptowatcher.adapters.stores.tables import (
     GIVEN_UP,
     SIGHTED,
@@ -15,7 +16,6 @@ from cryptowatcher.adapters.stores.tables import (
     candles,
     deliveries,
     insert_into,
-    insert_rows,
     or_keep,
     or_replace,
     prices,

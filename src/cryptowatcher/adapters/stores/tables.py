@@ -1,4 +1,4 @@
-"""The tables, once for SQLite and PostgreSQL, and the statements that carry many rows.
+"""The tables, once for SQLite and PostgreSQL.
 
 Text sorts by code point on both, so that "in order of name" and "ids < before" mean the same. Keys come from
 content and grow with time where there are many rows, so that rows go in at the end of their tables.
@@ -6,9 +6,7 @@ content and grow with time where there are many rows, so that rows go in at the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import lru_cache
-from operator import itemgetter
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -382,18 +380,3 @@ def or_keep(statement: Any, table: sa.Table) -> Any:
 
 
 Conflict = Callable[[Any, sa.Table], Any]
-
-
-@lru_cache
-def _bulk_insert(table: sa.Table, conflict: Conflict, dialect: sa.Dialect) -> str:
-    compiled = conflict(insert_into(table, dialect.name), table).compile(dialect=dialect)
-    if compiled.positiontup != [column.name for column in table.columns]:
-        raise RuntimeError(f"{table.name}: rows are tuples in the order of the columns")
-    return str(compiled)
-
-
-def insert_rows(db: sa.Connection, table: sa.Table, rows: Iterable[tuple[Any, ...]], conflict: Conflict) -> None:
-    """Many rows as tuples in column order: parameters by name would take three times as long."""
-    listed = sorted(rows, key=itemgetter(0))  # keys in order: each page of the table is touched once
-    if listed:
-        db.exec_driver_sql(_bulk_insert(table, conflict, db.dialect), listed)

@@ -7,7 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cryptowatcher.adapters.stores.rows import Concern, alert_row, tuples
+from cryptowatcher.adapters.stores.bulk import insert_rows, insert_structs
+from cryptowatcher.adapters.stores.rows import Concern, alert_row
 from cryptowatcher.adapters.stores.rules import change_of
 from cryptowatcher.adapters.stores.tables import (
     alerts,
@@ -19,7 +20,6 @@ from cryptowatcher.adapters.stores.tables import (
     deliveries,
     firings,
     insert_into,
-    insert_rows,
     lifecycle,
     or_keep,
     or_replace,
@@ -51,16 +51,16 @@ class Watch(Concern):
         self._check_epoch(epoch)
         self._move_cursor(before, step.cursor)
         db = self._db
-        insert_rows(db, alerts, map(alert_row, step.alerts), or_keep)
-        insert_rows(db, deliveries, tuples(step.deliveries), or_keep)
+        insert_structs(db, alerts, step.alerts, or_keep, alert_row)
+        insert_structs(db, deliveries, step.deliveries, or_keep)
         self._leave_lifecycle(step.at_rest)
-        insert_rows(db, lifecycle, tuples(step.lifecycle), or_replace)
-        insert_rows(db, firings, tuples(step.firings), or_replace)
-        insert_rows(db, candles, tuples(step.candles), or_replace)
-        insert_rows(db, prices, tuples(step.prices), or_replace)
+        insert_structs(db, lifecycle, step.lifecycle, or_replace)
+        insert_structs(db, firings, step.firings, or_replace)
+        insert_structs(db, candles, step.candles, or_replace)
+        insert_structs(db, prices, step.prices, or_replace)
         if before is not None and before.journal != step.cursor.journal:
             db.execute(sa.delete(take_ups))
-        insert_rows(db, take_ups, tuples(step.take_ups), or_replace)
+        insert_structs(db, take_ups, step.take_ups, or_replace)
 
     def rule_changes(self, after: int, limit: int | None = None, *, newest: bool = False) -> list[RuleChange]:
         asked = _NEWEST if newest else _CHANGES

@@ -166,7 +166,7 @@ class _Runs(Column):
         self._total = np.concatenate([self._total, np.zeros(more, np.int64)])
         self._before = np.concatenate([self._before, np.zeros((len(self._before), more))], axis=1)
 
-    def mark(self, cols: Ints) -> None:
+    def mark(self, where: Where) -> None:
         """What was fed stays fed."""
 
     def forget(self, cols: Ints) -> None:

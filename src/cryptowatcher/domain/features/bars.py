@@ -20,10 +20,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from cryptowatcher.domain.features.columns import Column, Groupings, Marks, Where, stretch
+from cryptowatcher.domain.features.columns import Column, Groupings, Marks, Where
 from cryptowatcher.domain.features.filling import Filled, FilledBars, bars_of
 from cryptowatcher.domain.features.history import History
 from cryptowatcher.domain.features.newticks import NewTicks, Volumes
+from cryptowatcher.domain.features.pages import laid_out
 from cryptowatcher.domain.intervals import INTERVALS
 from cryptowatcher.domain.ticks import Floats, Ints, TickBatch
 
@@ -37,11 +38,11 @@ Computed = TypeVar("Computed", bound=Column)
 _UNREAD = 3  # bars after which what nobody reads is forgotten
 
 
-def _cells(slots: Ints, cols: Ints) -> tuple[Any, Where]:
-    """Where a ring's columns hold these slots of these pairs."""
-    if len(slots) and slots.min() == slots.max():
-        return int(slots[0]), stretch(cols)
-    return slots, cols
+def _cells(number: Ints, cols: Ints, where: Where) -> tuple[Any, Where]:
+    """Where a ring's columns hold the bars of these numbers of these pairs."""
+    if len(number) and number.min() == number.max():
+        return int(number[0]) % ROWS, where
+    return number % ROWS, cols
 
 
 class RingState(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,103 +97,119 @@ class Ring:
     def _lay_out(self, width: int) -> None:
         """Rows this wide. Those that were never written are not touched."""
         there, rows = self.count.shape[1], np.flatnonzero(self._written)
-        count = np.zeros((ROWS, width), np.int32)
+        count = laid_out((ROWS, width), np.int32)
         count[rows, :there] = self.count[rows]
         self.count = count
         for name, old in self.columns.items():
-            new = self.columns[name] = np.zeros((ROWS, width))
+            new = self.columns[name] = laid_out((ROWS, width))
             new[rows] = _MISSING[name]
             new[rows, :there] = old[rows]
 
     # --- folding ---------------------------------------------------------------------------------
 
-    def fold(self, ticks: NewTicks) -> Marks:
+    def add(self, turned: NewTicks, where: Where, price: Floats) -> NewTicks:
+        """New observations of these pairs, and those of them with which a bar of the next shorter interval begins
+        or ends: for which of these one of this interval does."""
+        if len(turned.cols):
+            turned = turned.rows(self._fold(turned))
+        self.forming_high[where] = np.maximum(self.forming_high[where], price)
+        self.forming_low[where] = np.minimum(self.forming_low[where], price)
+        if len(turned.cols):
+            self._end(turned)
+        return turned
+
+    def _fold(self, ticks: NewTicks) -> Marks:
         """For which of these pairs an end has passed or a bar begins, which is then known of them."""
-        number = ticks.time // self.interval
-        over: Marks = number != self.number[ticks.cols]
-        begins: Marks = (ticks.time - 1) // self.interval != (ticks.before - 1) // self.interval
+        formed = self.number[ticks.where]
+        start = formed * self.interval
+        # What came exactly at the start still belongs to the bar before.
+        at_start: Marks = ticks.before == start
+        over: Marks = ticks.time - start >= self.interval
+        begins = at_start
         if over.any():
+            number = ticks.time // self.interval
+            start = number * self.interval
+            at_end = ticks.time == start
+            begins = number - at_end != formed - at_start
+            start -= at_end * self.interval
             self._pass(ticks.rows(over), number[over])
         if begins.any():
-            self._begin(ticks.rows(begins))
+            self._begin(ticks.rows(begins), start[begins])
         return over | begins
 
     def _pass(self, ticks: NewTicks, number: Ints) -> None:
         """The ends of all bars before `number` have passed: what was forming is over, but for the observation that
         comes exactly at its end."""
-        cols, formed = ticks.cols, self.number[ticks.cols]
+        formed = self.number[ticks.where]
         end = (formed + 1) * self.interval
         # The tail between the last observation inside and the end was observed if the next came in time.
-        tail = np.where(ticks.within, end - ticks.before, 0)
-        kept = (formed != _UNSEEN) & (ticks.before > formed * self.interval) & (ticks.time != end)
-        kept &= self._seen_enough(ticks.clock + tail - self.since[cols])
-        self.total[cols] += kept
+        tail = (end - ticks.before) * ticks.within
+        kept = (formed != _UNSEEN) & (ticks.before > end - self.interval) & (ticks.time != end)
+        kept &= self._seen_enough(ticks.clock + tail - self.since[ticks.where])
+        self.total[ticks.where] += kept
         kept &= formed >= number - ROWS  # its place may be that of a newer number by now
-        self._skip(cols, np.where(formed == _UNSEEN, number, formed), number)
-        self._keep(cols[kept], formed[kept], ticks.last[kept], (ticks.was[0][kept], ticks.was[1][kept]))
-        self.number[cols] = number
+        self._skip(ticks, np.where(formed == _UNSEEN, number, formed), number)
+        if kept.any():
+            some = ticks.rows(kept)
+            self._keep(some, formed[kept], some.last, some.was)
+        self.number[ticks.where] = number
         self.newest = max(self.newest, int(number.max()))
-        self._mark(cols)
+        self._mark(ticks.where)
 
-    def _begin(self, ticks: NewTicks) -> None:
+    def _begin(self, ticks: NewTicks, start: Ints) -> None:
         """A bar begins with this observation."""
-        start = (ticks.time - 1) // self.interval * self.interval
-        self.forming_high[ticks.cols] = self.forming_low[ticks.cols] = ticks.price
+        self.forming_high[ticks.where] = self.forming_low[ticks.where] = ticks.price
         # Observed since the start if the observation before was still valid; else from this one on.
-        head = np.maximum(start - ticks.before, 0)
-        self.since[ticks.cols] = ticks.clock + np.where(ticks.within, head, 0)
+        self.since[ticks.where] = ticks.clock + np.maximum(start - ticks.before, 0) * ticks.within
 
-    def extend(self, cols: Ints, price: Floats) -> None:
-        """The bar that is forming reaches as high and as low as these prices."""
-        where = self.groupings.stretch(cols)
-        self.forming_high[where] = np.maximum(self.forming_high[where], price)
-        self.forming_low[where] = np.minimum(self.forming_low[where], price)
-
-    def end(self, ticks: NewTicks) -> None:
+    def _end(self, ticks: NewTicks) -> None:
         """Close the bars of the observations that came exactly at their end."""
-        at_end = ticks.time % self.interval == 0
+        at_end = ticks.time == self.number[ticks.where] * self.interval
         if not at_end.any():
             return
         ticks = ticks.rows(at_end)
-        observed = ticks.clock + np.where(ticks.within, ticks.time - ticks.before, 0) - self.since[ticks.cols]
+        observed = ticks.clock + (ticks.time - ticks.before) * ticks.within - self.since[ticks.where]
         ticks = ticks.rows(self._seen_enough(observed))
-        self.total[ticks.cols] += 1
-        self._keep(ticks.cols, ticks.time // self.interval - 1, ticks.price, ticks.now)
+        self.total[ticks.where] += 1
+        self._keep(ticks, self.number[ticks.where] - 1, ticks.price, ticks.now)
 
     def _seen_enough(self, observed: Ints) -> Marks:
         return np.greater_equal(10 * observed, 9 * self.interval, dtype=np.bool_)
 
-    def _skip(self, cols: Ints, first: Ints, end: Ints) -> None:
+    def _skip(self, ticks: NewTicks, first: Ints, end: Ints) -> None:
         """There are no bars of the numbers from `first` to before `end`, so far."""
+        cols, where = ticks.cols, ticks.where
         first = np.maximum(first, end - ROWS)
         lengths = end - first
         number = first
         if (lengths != 1).any():
-            cols, number = np.repeat(cols, lengths), np.repeat(first, lengths)
+            where = cols = np.repeat(cols, lengths)
+            number = np.repeat(first, lengths)
             number += np.arange(len(number)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        where = _cells(number % ROWS, cols)
-        new = np.unique(where[0])
+        cells = _cells(number, cols, where)
+        new = np.unique(cells[0])
         new = new[~self._written[new]]
         self._written[new] = True
-        self.count[where] = self.total[cols]
+        self.count[cells] = self.total[where]
         for name, column in self.columns.items():
-            column[new] = column[where] = _MISSING[name]
+            column[new] = column[cells] = _MISSING[name]
 
-    def _keep(self, cols: Ints, number: Ints, close: Floats, volume: Volumes) -> None:
+    def _keep(self, ticks: NewTicks, number: Ints, close: Floats, volume: Volumes) -> None:
         """What was forming is the bar of this number."""
-        where = _cells(number % ROWS, cols)
+        where = ticks.where
+        cells = _cells(number, ticks.cols, where)
         said = np.where(volume[1] > number * self.interval, volume[0], np.nan)
         self._make_room(said)
-        self.count[where] = self.total[cols]
-        self.last[cols] = number
-        values = {"high": self.forming_high[cols], "low": self.forming_low[cols], "close": close, "volume": said}
+        self.count[cells] = self.total[where]
+        self.last[where] = number
+        values = {"high": self.forming_high[where], "low": self.forming_low[where], "close": close, "volume": said}
         for name, column in self.columns.items():
-            column[where] = values[name]
+            column[cells] = values[name]
 
     def _make_room(self, volume: Floats) -> None:
         """For volumes, once one is known."""
         if "volume" not in self.columns and not np.isnan(volume).all():
-            self.columns["volume"] = np.zeros(self.count.shape)
+            self.columns["volume"] = laid_out(self.count.shape)
             self.columns["volume"][self._written] = _MISSING["volume"]
 
     # --- filling ---------------------------------------------------------------------------------
@@ -251,13 +268,13 @@ class Ring:
         """What is computed from the bars of these pairs."""
         return self.column(key, make).read(self, cols)
 
-    def _mark(self, cols: Ints) -> None:
+    def _mark(self, where: Where) -> None:
         self.groupings.clear()
         for key, column in list(self._computed.items()):
             if self.newest - column.read_at > _UNREAD:
                 del self._computed[key]
             else:
-                column.mark(cols)
+                column.mark(where)
 
     def forget(self, cols: Ints) -> None:
         """Nothing was ever seen of these pairs."""
@@ -324,36 +341,34 @@ class Bars:
         for ring in self.rings.values():
             ring.widen(pairs)
 
-    def add(self, cols: Ints, instant: TickBatch, history: History) -> None:
-        """One newer observation for each of these distinct pairs. `history`: as it was before."""
-        ticks = self._ticks(cols, instant, history)
+    def add(self, cols: Ints, where: Where, instant: TickBatch, history: History) -> None:
+        """One newer observation for each of these distinct pairs. `where`: the same columns, as stretch() says,
+        `history`: as it was before."""
+        ticks = self._ticks(cols, where, instant, history)
         turned = ticks
         for ring in self.rings.values():
             # Where no bar of an interval begins or ends, none of a longer one does.
-            if len(turned.cols):
-                turned = turned.rows(ring.fold(turned))
-            ring.extend(cols, instant.price)
-            if len(turned.cols):
-                ring.end(turned)
-        self._volume[cols], self._volume_at[cols] = ticks.now
+            turned = ring.add(turned, where, instant.price)
+        self._volume[where], self._volume_at[where] = ticks.now
 
     def fill(self, filled: Filled, newest: int) -> None:
         """Points of a gap of a pair whose newest observation is of this time."""
         for ring in self.rings.values():
             ring.fill(filled, newest)
 
-    def _ticks(self, cols: Ints, instant: TickBatch, history: History) -> NewTicks:
-        before, was = history.time[cols], (self._volume[cols], self._volume_at[cols])
+    def _ticks(self, cols: Ints, where: Where, instant: TickBatch, history: History) -> NewTicks:
+        before, was = history.time[where], (self._volume[where], self._volume_at[where])
         unsaid = np.isnan(instant.volume)
         now = (np.where(unsaid, was[0], instant.volume), np.where(unsaid, was[1], instant.observed_at))
         return NewTicks(
             cols=cols,
+            where=where,
             time=instant.observed_at,
             price=instant.price,
             before=before,
-            last=history.price[cols],
-            within=instant.observed_at - before <= history.valid_for[cols],
-            clock=history.clock[cols],
+            last=history.price[where],
+            within=instant.observed_at - before <= history.valid_for[where],
+            clock=history.clock[where],
             was=was,
             now=now,
         )

@@ -24,7 +24,7 @@ _DENSE = 4  # a stretch of a row is read as fast as a fourth as many places in i
 def stretch(cols: Ints) -> Where:
     """The same columns as a slice, if they follow one another."""
     n = len(cols)
-    if n == 0 or cols[-1] - cols[0] != n - 1 or (np.diff(cols) != 1).any():
+    if n == 0 or cols[-1] - cols[0] != n - 1 or (cols[1:] - cols[:-1] != 1).any():
         return cols
     return slice(int(cols[0]), int(cols[-1]) + 1)
 
@@ -158,9 +158,9 @@ class Column:
         """The values of the pairs that are taken with a group, as of now; of others than its own anything."""
         raise NotImplementedError
 
-    def mark(self, cols: Ints) -> None:
+    def mark(self, where: Where) -> None:
         """The values of these pairs may have changed."""
-        self._stale[cols[cols < len(self._stale)]] = True
+        self._stale[where] = True
         self._any_stale = True
 
     def forget(self, cols: Ints) -> None:

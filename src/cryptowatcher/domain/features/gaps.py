@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from cryptowatcher.domain.features.columns import Where
 from cryptowatcher.domain.features.filling import BEGINNING, Filled, Gap
 from cryptowatcher.domain.features.history import History
 from cryptowatcher.domain.intervals import MS
@@ -47,14 +48,15 @@ class Gaps:
         self._whole = np.concatenate([self._whole, np.zeros((4, 1 + KEPT, more), np.int64)], axis=2)
         self._real = np.concatenate([self._real, np.zeros((2, 1 + KEPT, more))], axis=2)
 
-    def note(self, cols: Ints, time: Ints, price: Floats, history: History, seq: Ints) -> None:
-        """One newer observation for each of these distinct pairs. `history`: as it was before, `seq`: the position
-        of the record that brought the observation before."""
-        before = history.time[cols]
-        far = time - before > np.maximum(history.valid_for[cols], SHORTEST)
+    def note(self, cols: Ints, where: Where, time: Ints, price: Floats, history: History, seq: Ints) -> None:
+        """One newer observation for each of these distinct pairs. `where`: the same columns, as stretch() says,
+        `history`: as it was before, `seq`: of each pair, the position of the record that brought the observation
+        before."""
+        before = history.time[where]
+        far = time - before > np.maximum(history.valid_for[where], SHORTEST)
         if not far.any():
             return
-        cols, time, price, before, seq = cols[far], time[far], price[far], before[far], seq[far]
+        cols, time, price, before, seq = cols[far], time[far], price[far], before[far], seq[where][far]
         past = before == BEGINNING
         row = np.where(past, 0, 1 + self._count[cols] % KEPT)
         self._count[cols] += ~past

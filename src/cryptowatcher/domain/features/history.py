@@ -123,7 +123,7 @@ class Tier:
         if found is None:
             found = self._references[window] = Reference()
             found.widen(len(self._edge))
-        due = ends >= found.until.take(cols)
+        due = ends >= found.until[stretch(cols)]
         if due.all():
             self._find(found, cols, ends)
         elif due.any():
@@ -137,17 +137,18 @@ class Tier:
         if found is None:
             found = self._extremes[window, highest] = Extreme()
             found.widen(len(self._edge))
-        values, entries = found.value.take(cols), found.entry.take(cols)
-        newest = self.rings.head.take(cols)
-        first = np.minimum(self._references[window].entry.take(cols) + 1, newest)
+        where = stretch(cols)
+        values, entries = found.value[where].copy(), found.entry[where].copy()
+        newest = self.rings.head[where]
+        first = np.minimum(self._references[window].entry[where] + 1, newest)
         beaten = prices >= values if highest else prices <= values
         np.copyto(values, prices, where=beaten)
         np.copyto(entries, newest, where=beaten)
         # It left the window, or ticks came that it was not told of.
-        lost = np.flatnonzero((entries < first) | (ticks - found.ticks.take(cols) > 1))
+        lost = np.flatnonzero((entries < first) | (ticks - found.ticks[where] > 1))
         if len(lost):
             values[lost], entries[lost] = self._look_through(cols[lost], first[lost], highest=highest)
-        found.value[cols], found.entry[cols], found.ticks[cols] = values, entries, ticks
+        found.value[where], found.entry[where], found.ticks[where] = values, entries, ticks
         return values
 
     def forget(self, cols: Ints) -> None:
@@ -176,10 +177,9 @@ class Tier:
         return whole
 
     def _look_anew(self, cols: Ints) -> None:
-        for found in self._references.values():
+        caches: list[Reference | Extreme] = [*self._references.values(), *self._extremes.values()]
+        for found in caches:
             found.forget(cols)
-        for extreme in self._extremes.values():
-            extreme.forget(cols)
 
     def restore(self, state: RingsState) -> None:
         """The opposite of rings.state(), into a fresh tier."""
@@ -198,9 +198,10 @@ class Tier:
             where = cols = cols[full]
             times = times[full]
         second = rings.cells.time[stretch(rings.place(where, rings.oldest(where) + 1))]
-        needed = second > self.grid * (times // self.grid) - self.longest
-        if needed.any():
-            rings.lengthen(cols[needed])
+        if (second > times - (self.grid + self.longest)).any():  # seldom, and quickly said
+            needed = second > self.grid * (times // self.grid) - self.longest
+            if needed.any():
+                rings.lengthen(cols[needed])
 
     def _find(self, found: Reference, cols: Ints, ends: Ints) -> None:
         """Move what was found to the last entry with time <= end. The newest entry is later than any end."""
@@ -302,14 +303,14 @@ class History:
 
     def newer(self, cols: Ints, times: Ints) -> NDArray[np.bool_]:
         """Which of these observations are newer than what is known."""
-        return times > self.time[cols]
+        return times > self.time[stretch(cols)]
 
     def add(self, cols: Ints, times: Ints, prices: Floats, valid_for: int) -> None:
         """One newer observation for each of these distinct pairs."""
         self._asked.clear()
         where = stretch(cols)
         gaps = times - self.time[where]
-        clocks = self.clock[where] + np.where(gaps <= self.valid_for[where], gaps, 0)
+        clocks = self.clock[where] + gaps * (gaps <= self.valid_for[where])
         for tier in self.tiers:
             tier.add(cols, times, prices, clocks)
         self.time[where], self.price[where], self.clock[where] = times, prices, clocks
@@ -320,8 +321,7 @@ class History:
         """Nothing was ever seen of these pairs. Their observed time goes on: it is only compared with itself."""
         self._asked.clear()
         self.time[cols] = self._told[cols] = _NEVER
-        self.price[cols] = np.nan
-        self.valid_for[cols] = 0
+        self.price[cols], self.valid_for[cols] = np.nan, 0
         for tier in self.tiers:
             tier.forget(cols)
 
@@ -360,24 +360,25 @@ class History:
         if asked is not None and asked.cols is cols:
             return asked
         tier = self.tiers[tier_of(window)]
-        times = self.time.take(cols)
+        where = stretch(cols)
+        times = self.time[where]
         ends = tier.grid * (times // tier.grid) - window
         found = tier.reference(cols, ends, window)
-        since = found.time.take(cols)
+        since = found.time[where]
         back = ends - since
-        known = back <= self.valid_for.take(cols)
-        doubtful = np.flatnonzero((since <= self._told.take(cols)) & ~known & (back <= window // _NEAR))
+        known = back <= self.valid_for[where]
+        doubtful = np.flatnonzero((since <= self._told[where]) & ~known & (back <= window // _NEAR))
         if len(doubtful):
             some = cols[doubtful]
             known[doubtful] = tier.unbroken(some, found.entry[some])
-        watched = covered(times - since, self.clock.take(cols) - found.clock.take(cols))
-        asked = self._asked[window] = Asked(cols, found.price.take(cols), known, known & watched)
+        watched = covered(times - since, self.clock[where] - found.clock[where])
+        asked = self._asked[window] = Asked(cols, found.price[where], known, known & watched)
         return asked
 
     def _extreme(self, cols: Ints, window: int, *, highest: bool) -> Floats:
         known = self._window(cols, window).watched
-        tier = self.tiers[tier_of(window)]
-        values = tier.extreme(cols, self.price.take(cols), self._ticks.take(cols), window, highest=highest)
+        tier, where = self.tiers[tier_of(window)], stretch(cols)
+        values = tier.extreme(cols, self.price[where], self._ticks[where], window, highest=highest)
         return np.where(known, values, np.nan)
 
     def state(self) -> HistoryState:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryptowatcher.domain.features.bars import Bars, BarsState
+from cryptowatcher.domain.features.columns import stretch
 from cryptowatcher.domain.features.filling import Told, fill_gap
 from cryptowatcher.domain.features.gaps import Gaps, GapsState
 from cryptowatcher.domain.features.history import History, HistoryState
@@ -114,21 +115,22 @@ class Memory:
     def add(self, cols: Ints, instant: TickBatch, *, at: int, seq: int = 0) -> None:
         """One newer observation for each of these distinct pairs, by a record of this journal time and place."""
         self.pass_to(at)
-        self.gaps.note(cols, instant.observed_at, instant.price, self.history, self.seq[cols])
-        self.bars.add(cols, instant, self.history)
+        where = stretch(cols)
+        self.gaps.note(cols, where, instant.observed_at, instant.price, self.history, self.seq)
+        self.bars.add(cols, where, instant, self.history)
         self.history.add(cols, instant.observed_at, instant.price, instant.valid_for)
-        self.volume[cols] = instant.volume
-        self.market_cap[cols] = instant.market_cap
+        self.volume[where] = instant.volume
+        self.market_cap[where] = instant.market_cap
         said = ~np.isnan(instant.market_cap)
         self.cap[cols[said]] = instant.market_cap[said]
         self.cap_at[cols[said]] = self.awake
         self.cap_valid_for[cols[said]] = instant.valid_for
-        self.seen_at[cols] = at
-        self.seq[cols] = seq
-        self.received_at[cols] = instant.received_at
+        self.seen_at[where] = at
+        self.seq[where] = seq
+        self.received_at[where] = instant.received_at
         if instant.source not in self._sources:
             self._sources.append(instant.source)
-        self._source[cols] = self._sources.index(instant.source)
+        self._source[where] = self._sources.index(instant.source)
 
     def fill(self, cols: Ints, batch: TickBatch) -> list[Told]:
         """History of pairs, by the column of each row: what of it lies in gaps, the newest of a pair first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from cryptowatcher.domain.features.columns import Marks
+from cryptowatcher.domain.features.columns import Marks, Where, stretch
 from cryptowatcher.domain.ticks import Floats, Ints
 
 Volumes = tuple[Floats, Ints]
@@ -14,6 +14,7 @@ Volumes = tuple[Floats, Ints]
 class NewTicks(NamedTuple):
     """Newer observations of n distinct pairs, and what was known of these pairs before.
 
+    where:        their columns, as stretch() says
     before, last: time and price of the observation before
     within:       whether that was still valid when this one came
     clock:        the pair's observed time as of the observation before, ms
@@ -21,6 +22,7 @@ class NewTicks(NamedTuple):
     """
 
     cols: Ints
+    where: Where
     time: Ints
     price: Floats
     before: Ints
@@ -34,8 +36,10 @@ class NewTicks(NamedTuple):
         """Some of them."""
         if which.all():
             return self
+        cols = self.cols[which]
         return NewTicks(
-            cols=self.cols[which],
+            cols=cols,
+            where=stretch(cols),
             time=self.time[which],
             price=self.price[which],
             before=self.before[which],

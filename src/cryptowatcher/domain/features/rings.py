@@ -13,7 +13,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from cryptowatcher.domain.features.columns import Where
+from cryptowatcher.domain.features.columns import Where, stretch
+from cryptowatcher.domain.features.pages import laid_out
 from cryptowatcher.domain.ticks import Floats, Ints
 
 BEFORE_ALL = -(1 << 61)
@@ -21,6 +22,7 @@ BEFORE_ALL = -(1 << 61)
 _FIRST_SLOTS = 32
 _LEFT_BEHIND = 1.25  # slots laid out for each slot in use, at most
 _HEADROOM = 1.5  # what is not yet laid out is never touched, and so takes no memory
+_ROOM = 1_024  # slots for each pair for which there is room at least, if it may ever need so many
 _AT_ONCE = 1 << 15  # cells that are copied at once: where they are lies near the processor
 
 
@@ -36,8 +38,7 @@ class Cells(msgspec.Struct, frozen=True, eq=False):
     @staticmethod
     def empty(slots: int) -> Cells:
         """Room for this many cells."""
-        whole = np.zeros((2, slots), np.int64)
-        real = np.zeros((3, slots))
+        whole, real = laid_out((2, slots), np.int64), laid_out((3, slots))
         return Cells(whole[0], real[0], whole[1], real[1], real[2])
 
     def columns(self) -> tuple[NDArray[Any], ...]:
@@ -101,10 +102,11 @@ class Rings:
         if more <= 0:
             return
         slots = min(_FIRST_SLOTS, self._most)
+        self.head = np.concatenate([self.head, np.full(more, -1)])
         base = self._reserve(slots * more) + np.arange(more)
-        columns = (np.full(more, -1), base + (slots - 1) * more, base, np.full(more, more), np.full(more, slots))
-        old = self.head, self.at, self.base, self.stride, self.slots
-        self._layout(*(np.concatenate(both) for both in zip(old, columns, strict=True)))
+        columns = base + (slots - 1) * more, base, np.full(more, more), np.full(more, slots)
+        old = self.at, self.base, self.stride, self.slots
+        self._layout(self.head, *(np.concatenate(both) for both in zip(old, columns, strict=True)))
 
     def oldest(self, cols: Where) -> Ints:
         """Number of the oldest entry that is kept; 0 where there is none."""
@@ -142,17 +144,30 @@ class Rings:
         """One new entry for each of these, in the place of the oldest where the ring is full."""
         stride = self.stride[cols]
         at, end = self.at[cols] + stride, self.base[cols] + self.slots[cols] * stride
-        self.at[cols] = np.where(at >= end, self.base[cols], at)
+        np.copyto(at, self.base[cols], where=at >= end)
+        self.at[cols] = at
         self.head[cols] += 1
 
     def lengthen(self, cols: Ints) -> None:
         """Twice as long rings for these pairs."""
         wanted = self.slots.copy()
         wanted[cols] = np.minimum(2 * wanted[cols], self._most)
-        if self._used + int(wanted[cols].sum()) > _LEFT_BEHIND * int(wanted.sum()):
+        if self._are_last(cols):
+            self._reserve(int((wanted - self.slots)[cols].sum()))
+            self.slots = wanted
+        elif self._used + int(wanted[cols].sum()) > _LEFT_BEHIND * int(wanted.sum()):
             self._lay_out_anew(wanted)
         else:
             self._move_all(cols, wanted, self.cells)
+
+    def _are_last(self, cols: Ints) -> bool:
+        """Whether behind the rings of these pairs, which were made together and just became full for the first
+        time, nothing else lies: then they need not move. Most pairs need longer rings at the same time."""
+        width, slots, first = len(cols), int(self.slots[cols[0]]), int(self.base[cols[0]])
+        if first + width * slots != self._used or (self.stride[cols] != width).any():
+            return False
+        same = (self.slots[cols] == slots) & (self.at[cols] == self.base[cols] + (slots - 1) * width)
+        return bool(same.all()) and isinstance(stretch(self.base[cols]), slice)
 
     def forget(self, cols: Ints) -> None:
         """Empty the rings of these pairs."""
@@ -193,16 +208,20 @@ class Rings:
         first = self._used
         self._used += slots
         if self._used > len(self.cells.time):
-            cells = Cells.empty(int(_HEADROOM * self._used))
+            cells = Cells.empty(self._room(self._used))
             for old, new in zip(self.cells.columns(), cells.columns(), strict=True):
                 new[:first] = old[:first]
             self.cells = cells
         return first
 
+    def _room(self, slots: int) -> int:
+        """For how many slots to lay out columns if so many are needed now."""
+        return int(_HEADROOM * max(slots, len(self.head) * min(self._most, _ROOM)))
+
     def _lay_out_anew(self, wanted: Ints) -> None:
         """All rings, of so many slots each, without what was left behind. Most pairs need longer rings at the same
         time: then all are copied, but once."""
-        source, self.cells, self._used = self.cells, Cells.empty(int(_HEADROOM * int(wanted.sum()))), 0
+        source, self.cells, self._used = self.cells, Cells.empty(self._room(int(wanted.sum()))), 0
         self._move_all(np.arange(len(wanted)), wanted, source)
 
     def _move_all(self, cols: Ints, wanted: Ints, source: Cells) -> None:

@@ -17,6 +17,7 @@ from cryptowatcher.domain.rules.compiled import CompiledRule, compile_rule
 from cryptowatcher.domain.rules.constants import Constants
 from cryptowatcher.domain.rules.model import Firing
 from cryptowatcher.domain.rules.tables import Crossed
+from cryptowatcher.domain.rules.truth import Atoms
 from cryptowatcher.domain.ticks import Floats, Ints
 
 _SMALL = 1_000
@@ -91,17 +92,15 @@ class Anchors:
         self._constants.settle(last, alive)
         return self._constants.move(cols, values)
 
-    def put_in(self, slots: Ints, cols: Ints, fire: Sequence[Floats], rearm: Sequence[Floats]) -> None:
-        """Write the constants that count into those of these rules for these pairs, look by look."""
+    def put_in(self, slots: Ints, cols: Ints, atoms: Atoms) -> None:
+        """Write the constants that count into those of these rules for these pairs."""
         if not self._anchors:
             return
-        for place, (slot, col) in enumerate(zip(slots.tolist(), cols.tolist(), strict=True)):
+        for slot, col, start in zip(slots.tolist(), cols.tolist(), atoms.start.tolist(), strict=True):
             anchor = self._anchors.get(slot, {}).get(col)
-            if anchor is None:
-                continue
-            for columns, constants in ((fire, anchor.fire), (rearm, anchor.rearm)):
-                for column, constant in zip(columns, constants, strict=True):
-                    column[place] = constant
+            if anchor is not None:
+                mine = slice(start, start + len(anchor.fire))
+                atoms.fire[mine], atoms.rearm[mine] = anchor.fire, anchor.rearm
 
     def _add(self, slot: int, col: int, anchor: Anchor) -> None:
         for level in anchor.levels:

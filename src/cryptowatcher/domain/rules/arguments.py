@@ -113,9 +113,9 @@ def _value(parameter: Parameter, said: Token) -> int | float | str | None:
     """The value of a written argument; None where it is not of this kind."""
     match parameter.kind, said.type:
         case "count", "NUMBER":
-            return int(said.replace("_", "")) if re.fullmatch("[0-9_]{1,12}", said) else None
+            return int(said) if re.fullmatch("[0-9_]{1,12}", said) else None
         case (("number" | "price"), "NUMBER"):
-            return float(said.replace("_", ""))
+            return float(said)
         case "window", "DURATION":
             ms = parse_duration(str(said))
             check_window(ms)

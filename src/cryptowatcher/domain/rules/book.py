@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cryptowatcher.domain.checkpoints import Part
 from cryptowatcher.domain.pairs import Universe
-from cryptowatcher.domain.rules.alike import Alike, alike, misread
+from cryptowatcher.domain.rules.alike import Comparisons, Many, many, misread
 from cryptowatcher.domain.rules.compiled import CompiledRule
 from cryptowatcher.domain.rules.groups import Group, Waiting
 from cryptowatcher.domain.rules.growing import Growing
@@ -25,9 +25,10 @@ from cryptowatcher.domain.rules.lifecycle import UNARMED, Standing
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, LifecycleState, Rule
 from cryptowatcher.domain.rules.moves import Moves, Place
 from cryptowatcher.domain.rules.roll import Roll, RollState, Segment
-from cryptowatcher.domain.rules.rows import Where
+from cryptowatcher.domain.rules.rows import Own, Row, Terms, Where
 from cryptowatcher.domain.rules.singles import Singles
 from cryptowatcher.domain.rules.standings import Standings, Stood
+from cryptowatcher.domain.rules.traits import AT_ONCE, QUIET, SILENT, traits_of
 from cryptowatcher.domain.ticks import Ints
 from cryptowatcher.errors import ConfigError
 
@@ -41,11 +42,6 @@ class BookState(msgspec.Struct, frozen=True):
     roll: RollState
     stood: tuple[Part[Stood], ...]
     joined: Joined
-
-
-_QUIET, _ENDLESS, _AT_ONCE = 1, 2, 4
-"""Traits of a rule: arming it never fires it, and it does not end · it does not end · it does not end, its
-condition need not hold for a while, and its constants stay where they are."""
 
 
 class Book:
@@ -69,9 +65,9 @@ class Book:
 
     # --- rules -----------------------------------------------------------------------------------
 
-    def add(self, rule: Rule, *, start: int, joined: dict[int, int]) -> int:
-        """A slot for a rule that counts for records after position `start`, and for pairs that `joined` its list
-        (columns) later after theirs. It takes the place of another of that id, which is to be dropped.
+    def add(self, rule: Rule, *, start: int, joined: dict[int, int]) -> tuple[int, Row]:
+        """A slot and a row for a rule that counts for records after position `start`, and for pairs that `joined`
+        its list (columns) later after theirs. It takes the place of another of that id, which is to be dropped.
         ConfigError for a condition that is not understood."""
         row = self._roll.pools.row(rule, start)
         slot = self._roll.add(row)
@@ -79,25 +75,24 @@ class Book:
         self._alive.values[slot] = True
         self._ids.put(row.code, slot)
         self._joins.put(slot, joined)
-        return slot
+        return slot, row
 
     def _widen(self, slots: int) -> None:
         more = slots - len(self._alive)
-        self._alive.extend(more)
-        self._top.extend(more)
+        for column in (self._alive, self._top, self._traits):
+            column.extend(more)
         self.judged.widen(more)
-        self._traits.extend(more)
         self._standings.add(more)
 
-    def join(self, slot: int, group: Group, rule: CompiledRule, cols: Sequence[int]) -> None:
+    def join(self, slot: int, group: Group, terms: Terms, cols: Sequence[int]) -> None:
         """The rule is judged, with those of its shape, for these pairs."""
-        self.judged.put(slot, group, rule.fire, rule.rearm)
-        self._traits.values[slot] = _traits(self.kind(slot))
-        if rule.everywhere:
+        self.judged.put(slot, group, terms.fire, terms.rearm)
+        self._traits.values[slot] = traits_of(terms.kind)
+        if terms.where.everywhere:
             self.everywhere.add(slot)
-            self._top.values[slot] = rule.top
+            self._top.values[slot] = terms.where.top
         elif len(cols) == 1:
-            self._standings.col[slot] = cols[0]
+            self._standings.place(slot, cols[0])
 
     def drop(self, slot: int) -> Group | None:
         """The rule is gone; the group it was judged with."""
@@ -116,20 +111,25 @@ class Book:
         """The same version, with other settings around it."""
         row = self._roll.pools.row(rule, self.start(slot))
         self._roll.replace(slot, row)
-        self._traits.values[slot] = _traits(self.kind(slot))
+        self._traits.values[slot] = traits_of(self.kind(slot))
 
     def rule(self, slot: int) -> CompiledRule:
         """The rule in a slot that is in use. It is made anew each time."""
         return self._roll.pools.compiled(self._roll.row(slot))
 
-    def rules(self, slots: Ints) -> Iterator[tuple[Ints, Iterator[CompiledRule]]]:
-        """Many of them, some at a time and by kind: which of the slots, and the rules in them."""
+    def own(self, slots: Ints) -> Iterator[tuple[Ints, Kind, list[Own]]]:
+        """What is their own of many rules, some at a time and by kind: which of the slots, and theirs."""
         for begin in range(0, len(slots), _SOME):
             rows = self._roll.rows(slots[begin : begin + _SOME])
             kinds = np.fromiter((row.kind for row in rows), np.int64, len(rows))
-            for kind in np.unique(kinds).tolist():
+            for kind in sorted(set(kinds.tolist())):
                 mine = np.flatnonzero(kinds == kind)
-                yield begin + mine, self._roll.pools.compiled_many([rows[place] for place in mine.tolist()])
+                own = self._roll.pools.own_many([rows[place] for place in mine.tolist()])
+                yield begin + mine, self._roll.pools.kind(kind), own
+
+    def terms(self, slot: int, row: Row | None = None) -> Terms:
+        """What the rule is judged by. `row`: the rule's, where it is at hand."""
+        return self._roll.pools.terms(row or self._roll.row(slot))
 
     def kind(self, slot: int) -> Kind:
         """What the rule has in common with others of its settings."""
@@ -198,15 +198,15 @@ class Book:
 
     def arms_quietly(self, slots: Ints, cols: Ints) -> NDArray[np.bool_]:
         """Where a rule is unarmed for its only pair, and nothing but that can change."""
-        return self._standings.are(slots, cols, "unarmed") & self._have(slots, _QUIET)
+        return self._standings.are(slots, cols, "unarmed") & self._have(slots, QUIET)
 
     def only_rearms(self, slots: Ints, cols: Ints) -> NDArray[np.bool_]:
         """Where a rule is inside for its only pair, and can only re-arm."""
-        return self._standings.are(slots, cols, "inside") & self._have(slots, _ENDLESS)
+        return self._standings.are(slots, cols, "inside") & self._have(slots, SILENT)
 
     def fires_at_once(self, slots: Ints, cols: Ints) -> NDArray[np.bool_]:
         """Where a rule is at rest for its only pair, and fires when its condition turns true."""
-        return self._standings.are(slots, cols, None) & self._have(slots, _AT_ONCE)
+        return self._standings.are(slots, cols, None) & self._have(slots, AT_ONCE)
 
     def _have(self, slots: Ints, trait: int) -> NDArray[np.bool_]:
         found: NDArray[np.bool_] = (self._traits.values[slots] & trait) != 0
@@ -246,10 +246,6 @@ class Book:
         if group is not None:
             self.waiting.add(slot, col, timed=group.timed)
 
-    def wait_many(self, slots: Ints, cols: Ints, group: Group) -> None:
-        """The same for rules of one group on one pair each."""
-        self.waiting.add_many(slots, cols, timed=group.timed)
-
     def wait_again(self) -> None:
         """All that are unarmed wait."""
         slots, several = self._standings.unarmed()
@@ -257,7 +253,7 @@ class Book:
             self.wait(slot, col)
         for group in self.judged.groups() if len(slots) else ():
             mine = slots[self.judged.number[slots] == group.number]
-            self.wait_many(mine, self._standings.col[mine].astype(np.int64), group)
+            self.waiting.add_many(mine, self._standings.col[mine].astype(np.int64), timed=group.timed)
 
     # --- many at once ----------------------------------------------------------------------------
 
@@ -268,6 +264,7 @@ class Book:
         those that are not understood, with why. `widen`: makes room for pairs that were just met."""
         pools, begin = self._roll.pools, len(self._roll)
         codes: list[int] = []
+        on: dict[int, None] = {}
         wrong: list[tuple[int, Rule, str]] = []
         for start, rule in rules:
             try:
@@ -278,8 +275,10 @@ class Book:
             codes.append(row.code)
             self._roll.add(row)
             if not rule.spec.paused:
-                self._singles.find(row.on, universe)
-                widen()
+                on[row.on] = None
+        for number in on:
+            self._singles.find(number, universe)
+            widen()
         self._widen(len(self._roll))
         self._alive.values[begin:] = True
         for slot, code in enumerate(codes, start=begin):
@@ -297,9 +296,9 @@ class Book:
         self.drop(slot)
         return left
 
-    def alike(self, slots: range, universe: Universe) -> Iterator[Alike]:
-        """See alike.alike()."""
-        return alike(self._roll.pools, self._singles, self.living(slots), universe)
+    def many(self, slots: range, universe: Universe) -> Iterator[Many]:
+        """See alike.many()."""
+        return many(self._roll.pools, self._singles, self.living(slots), universe)
 
     def misread(self) -> dict[int, str]:
         """By slot, the rules that are not understood any more, and why."""
@@ -319,18 +318,22 @@ class Book:
         """Of rules as living() gives them, as they are now."""
         return self._roll.kinds(slots, segment, rows)
 
-    def judge(self, alike: Alike, rows: NDArray[np.bool_], group: Group) -> None:
-        """These of the rules, each on one pair, are judged with others of their shape."""
-        assert alike.cols is not None, "rules that are judged are not paused"
-        slots, (fire, rearm) = alike.slots[rows], alike.constants(rows)
-        self._traits.values[slots] = _traits(alike.kind)
-        self.judged.put_many(slots, group, fire, rearm)
-        self._standings.col[slots] = alike.cols[rows]
+    def judge(self, many: Many, groups: Sequence[Group], comparisons: Comparisons) -> None:
+        """These rules, each on one pair, are judged with others of their shapes. `groups`: for each kind."""
+        slots = many.slots
+        self._traits.values[slots] = np.asarray([traits_of(kind) for kind in many.kinds], np.uint8)[many.which]
+        self.judged.put_many(slots, groups, many.which, comparisons.fire, comparisons.rearm)
+        self._standings.place(slots, many.cols)
 
-    def begin(self, slots: Ints) -> None:
-        """These rules, each on one pair, are unarmed."""
+    def begin(self, many: Many, groups: Sequence[Group]) -> None:
+        """They are unarmed, and looked at at the next observation in any case."""
+        slots, cols = many.slots, many.cols
         self._standings.move(slots, "unarmed", np.zeros(len(slots), np.int64))
         self._moves.note_many(slots)
+        timed = np.asarray([group.timed for group in groups])[many.which]
+        for each in (False, True):
+            mine = timed == each
+            self.waiting.add_many(slots[mine], cols[mine], timed=each)
 
     # --- when they fired -------------------------------------------------------------------------
 
@@ -338,10 +341,19 @@ class Book:
         """A rule's memory for a pair, which survives edits."""
         return self._firings.get(place)
 
+    def firings_for(self, places: Sequence[Place]) -> list[Firing | None]:
+        """The same of many."""
+        return [*map(self._firings.get, places)]
+
     def fired(self, place: Place, firing: Firing) -> None:
         """Write it down, to be stored."""
         self._firings[place] = firing
         self._fired.add(place)
+
+    def fired_many(self, places: Sequence[Place], firings: Sequence[Firing]) -> None:
+        """The same of many."""
+        self._firings.update(zip(places, firings, strict=True))
+        self._fired.update(places)
 
     def recall(self, place: Place, firing: Firing) -> None:
         """It is stored already."""
@@ -386,12 +398,3 @@ class Book:
         self._ids.fill(codes, slots)
         self._standings.restore(state.stood)
         self._joins.restore(state.joined)
-
-
-def _traits(kind: Kind) -> int:
-    rule, spec = kind.rule, kind.spec
-    if rule.expires:
-        return 0
-    return (
-        _ENDLESS | (0 if spec.fire_if_already_true else _QUIET) | (0 if rule.hold or rule.reanchors else _AT_ONCE)
-    )

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 
 from cryptowatcher.domain.features import catalogue
+from cryptowatcher.domain.features.change import SINCE_ALERT
 from cryptowatcher.domain.hours import parse_expires, parse_hours
 from cryptowatcher.domain.intervals import MS, parse_duration, show_duration
 from cryptowatcher.domain.pairs import ALL, check_pair
@@ -41,6 +42,8 @@ def check_spec(spec: RuleSpec, reader: Language | None = None) -> Condition:
     _check_hold(condition, parse_duration(spec.for_, where="for"), reader)
     if spec.fire_if_already_true:
         _check_already(condition, reader)
+    if spec.resolved:
+        _check_resolved(spec, condition, reader)
     return condition
 
 
@@ -135,3 +138,16 @@ def _check_already(condition: Condition, reader: Language | None) -> None:
             feature = show(comparison.left, reader.functions if reader else None)
             hint = f"write {feature} {'>=' if comparison.rises else '<='} …"
             raise ConfigError(f"`{comparison.op}` is never already true", where="fire_if_already_true", hint=hint)
+
+
+def _check_resolved(spec: RuleSpec, condition: Condition, reader: Language | None) -> None:
+    """Only what goes on after it was told can be over."""
+    if spec.repeat == "once":
+        hint = 'leave `resolved` out, or write repeat = "every"'
+        raise ConfigError("a rule that tells once is done then", where="resolved", hint=hint)
+    since = next((call for call in calls(condition) if call.name == SINCE_ALERT), None)
+    if since is not None:
+        name = show(since, reader.functions if reader else catalogue())
+        hint = f"leave `resolved` out, or write change_since{name.removeprefix(SINCE_ALERT)}"
+        raise ConfigError(f"`{name}` counts anew from each alert, so none of them is ever over", where="resolved",
+                          hint=hint)  # fmt: skip

@@ -41,6 +41,8 @@ from cryptowatcher.domain.ticks import Floats
 # (price - reference) / reference misses exactly 5 % for many decimal prices by the last bit of a float.
 SLACK = 1e-12
 _RISING: Final = (">", ">=", "crosses above")
+BEYOND: Final = (">", "<=", "crosses below")
+"""These change sides at the next float above the constant: `<=` is true where x < that."""
 _OPPOSITE: dict[Operator, Operator] = {"<": ">=", ">=": "<", ">": "<=", "<=": ">"}
 
 
@@ -273,7 +275,7 @@ def _side(op: Operator, against: Sided, slack: float, after: Callable[[Any, floa
 
     A share that misses the constant by no more than the slack is equal to it: `<=` holds, `<` does not.
     """
-    if op in (">", "<=", "crosses below"):  # "<=", "crosses below": true where x < the next float above
+    if op in BEYOND:
         beyond: Sided = after(against + slack, math.inf)
         return beyond
     return against - slack

@@ -14,20 +14,22 @@ import numpy as np
 from cryptowatcher.domain.features.change import SINCE_ALERT
 from cryptowatcher.domain.features.memory import Memory
 from cryptowatcher.domain.pairs import Universe
-from cryptowatcher.domain.rules.alike import Alike
+from cryptowatcher.domain.rules.alike import Comparisons, Many
 from cryptowatcher.domain.rules.anchors import Anchors, anchored
 from cryptowatcher.domain.rules.book import Book, BookState
 from cryptowatcher.domain.rules.check import is_pair
-from cryptowatcher.domain.rules.compiled import CompiledRule, Shape
+from cryptowatcher.domain.rules.compiled import Shape
 from cryptowatcher.domain.rules.groups import Group
+from cryptowatcher.domain.rules.judged import by_number
 from cryptowatcher.domain.rules.lifecycle import UNARMED, Standing
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, Rule, RuleChange
+from cryptowatcher.domain.rules.rows import Terms
 from cryptowatcher.domain.rules.singles import columns_of
 from cryptowatcher.domain.rules.standings import SEVERAL
 from cryptowatcher.domain.rules.tops import Top
 from cryptowatcher.domain.rules.tree import Expression
 from cryptowatcher.domain.rules.watched import Known, Watched
-from cryptowatcher.domain.ticks import Floats, Ints
+from cryptowatcher.domain.ticks import Ints
 from cryptowatcher.errors import ConfigError
 
 _MANY = 8
@@ -137,7 +139,7 @@ class Enrolment:
         """A rule begins: unarmed for its pairs, but where the state says otherwise (restored: says all). One that
         was stored and is not understood (any more) waits for a release that does, or for its owner."""
         try:
-            slot = self._book.add(state.rule, start=state.start, joined=state.joined)
+            slot, row = self._book.add(state.rule, start=state.start, joined=state.joined)
         except ConfigError as error:
             self._leave_out(state, error.message)
             return
@@ -145,28 +147,29 @@ class Enrolment:
             self._book.stand(slot, col, there)
         if state.rule.spec.paused:
             return
-        rule = self._book.rule(slot)
-        cols = columns_of(self._book.where(slot), self._universe)
+        terms = self._book.terms(slot, row)
+        cols = columns_of(terms.where, self._universe)
         self.widen()
-        self._judge(slot, rule, cols)
+        self._judge(slot, terms, cols)
         for col in cols:
             if not restored and col not in state.standing:
                 self._book.disarm(slot, col)
             elif self._book.standing(slot, col) == UNARMED:
                 self._book.wait(slot, col)
 
-    def _judge(self, slot: int, rule: CompiledRule, cols: Sequence[int], *, restored: bool = False) -> None:
+    def _judge(self, slot: int, terms: Terms, cols: Sequence[int], *, restored: bool = False) -> None:
         """From now on it is looked at for these pairs. `restored`: its constants are there."""
-        if rule.top:
-            if rule.top not in self._tops:
-                self._tops[rule.top] = Top(rule.top, self._memory)
-            self._tops[rule.top].slots.add(slot)
-        group = self._group_of(rule.shape)
-        self._book.join(slot, group, rule, cols)
+        top = terms.where.top
+        if top:
+            if top not in self._tops:
+                self._tops[top] = Top(top, self._memory)
+            self._tops[top].slots.add(slot)
+        group = self._group_of(terms.kind.rule.shape)
+        self._book.join(slot, group, terms, cols)
         if not restored:
             for watched in set(group.watched):
-                watched.add(slot, rule, cols)
-        for col in cols if rule.reanchors else ():
+                watched.add(slot, terms, cols)
+        for col in cols if terms.kind.rule.reanchors else ():
             self._anchor(slot, col)
 
     def _leave_out(self, state: RuleState, why: str) -> None:
@@ -233,44 +236,48 @@ class Enrolment:
         slots, wrong = self._book.add_many(rules.values(), self._universe, self.widen)
         for start, rule, why in wrong:
             self._leave_out(RuleState(rule, start, {}), why)
-        for alike in self._book.alike(slots, self._universe):
-            if alike.cols is not None:
-                self._judge_many(alike, alike.cols)
+        for many in self._book.many(slots, self._universe):
+            self._judge_many(many)
 
-    def _judge_many(self, alike: Alike, cols: Ints, *, restored: bool = False) -> None:
+    def _judge_many(self, many: Many, *, restored: bool = False) -> None:
         """From now on these rules are looked at. `restored`: their constants and standings are there."""
-        several = cols == SEVERAL
-        if alike.kind.rule.reanchors:
-            several[:] = True
-        for slot in alike.slots[several].tolist():
-            self._judge(
-                slot, self._book.rule(slot), columns_of(self._book.where(slot), self._universe), restored=restored
-            )
-        one = ~several
-        slots, cols = alike.slots[one], cols[one]
-        if not len(slots):
+        anchored = np.asarray([kind.rule.reanchors for kind in many.kinds])[many.which]
+        alone = (many.cols != SEVERAL) & ~anchored
+        for slot in many.slots[~alone].tolist():
+            terms = self._book.terms(slot)
+            self._judge(slot, terms, columns_of(terms.where, self._universe), restored=restored)
+        many = many.only(alone)
+        if not len(many.slots):
             return
-        group = self._group_of(alike.kind.rule.shape)
-        self._book.judge(alike, one, group)
-        if restored:
-            return
-        fire, rearm = alike.constants(one)
-        for watched in dict.fromkeys(group.watched):
-            looks = [place for place, each in enumerate(group.watched) if each is watched]
-            watched.add_many(
-                *_entries(cols, slots, [fire[look] for look in looks], [rearm[look] for look in looks]), len(slots)
-            )
-        self._book.begin(slots)
-        self._book.wait_many(slots, cols, group)
+        groups = [self._group_of(kind.rule.shape) for kind in many.kinds]
+        comparisons = many.comparisons()
+        self._book.judge(many, groups, comparisons)
+        if not restored:
+            self._look(many, groups, comparisons)
+            self._book.begin(many, groups)
+
+    def _look(self, many: Many, groups: Sequence[Group], comparisons: Comparisons) -> None:
+        """Their constants lie among the others, in the order in which they would come one by one."""
+        judged, rule = self._book.judged, comparisons.rule
+        constant = np.stack([comparisons.fire, comparisons.rearm], axis=1).reshape(-1)
+        kept = np.ones(len(constant), np.bool_)
+        kept[1::2] = comparisons.rearm != comparisons.fire  # one that re-arms where it fires needs no second
+        first = np.cumsum([0, *(len(group.watched) for group in groups)])[many.which]
+        seats = np.asarray([judged.seat(watched) for group in groups for watched in group.watched], np.int32)
+        seat = np.repeat(seats[first[rule] + comparisons.place], 2)[kept]
+        rule, constant = np.repeat(rule, 2)[kept], constant[kept]
+        for number, mine in by_number(seat):
+            who = rule[mine]
+            rules = 1 + int(np.count_nonzero(np.diff(who)))
+            judged.seated(number).add_many(many.cols[who], constant[mine], many.slots[who], rules)
 
     def restore(self, book: BookState, unreadable: Iterable[RuleState]) -> None:
         """All rules as they were, after memory, numbers, tops and firings."""
         self._book.restore(book)
         for slot, why in self._book.misread().items():
             self._leave_out(RuleState(*self._book.taken_out(slot)), why)
-        for alike in self._book.alike(self._book.all_slots, self._universe):
-            if alike.cols is not None:
-                self._judge_many(alike, alike.cols, restored=True)
+        for many in self._book.many(self._book.all_slots, self._universe):
+            self._judge_many(many, restored=True)
         self._book.wait_again()
         looked_at = {look.number for shape in self._groups for look in shape.looks}
         for number in self._watched.keys() - looked_at:  # of rules that are not understood any more
@@ -315,8 +322,8 @@ class Enrolment:
 
     def begin_anew(self, pairs: Iterable[str]) -> None:
         """See Engine.begin_anew()."""
-        names = frozenset(pairs)
-        cols = np.asarray(sorted(self._universe.column(pair) for pair in names), np.int64)
+        ordered = dict.fromkeys(pairs)  # some may be new: they get their columns in this order, and in no other
+        cols, names = np.asarray(sorted(map(self._universe.column, ordered)), np.int64), frozenset(ordered)
         self.widen()
         self._lift_anchors(cols)
         self._memory.forget(cols)
@@ -361,18 +368,3 @@ def _alone(rule: Rule) -> bool:
     """Whether it is on one pair that it names, and nothing else has to be known to judge it."""
     spec = rule.spec
     return len(spec.pairs) == 1 and is_pair(spec.pairs[0]) and SINCE_ALERT not in spec.when.lower()
-
-
-def _entries(cols: Ints, slots: Ints, fire: list[Floats], rearm: list[Floats]) -> tuple[Ints, Floats, Ints]:
-    """The constants of these rules on one pair each: pairs, constants and slots. Re-arming where it fires takes no
-    second one."""
-    apart = [constants for both in zip(fire, rearm, strict=True) for constants in both]
-    needed = [
-        np.ones(len(slots), np.bool_) if place % 2 == 0 else apart[place] != apart[place - 1]
-        for place in range(len(apart))
-    ]
-    return (
-        np.concatenate([cols[there] for there in needed]),
-        np.concatenate([constants[there] for constants, there in zip(apart, needed, strict=True)]),
-        np.concatenate([slots[there] for there in needed]),
-    )

@@ -10,8 +10,10 @@ import numpy as np
 
 from cryptowatcher.domain.alerts import Alert, AlertKind, Part, alert_id
 from cryptowatcher.domain.rules.compiled import CompiledRule
-from cryptowatcher.domain.rules.model import Firing
+from cryptowatcher.domain.rules.model import Firing, RuleSpec
+from cryptowatcher.domain.rules.rows import Own
 from cryptowatcher.domain.rules.truth import judge
+from cryptowatcher.domain.rules.watched import Known
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -39,6 +41,11 @@ class LastKnown(msgspec.Struct, frozen=True):
 
 
 NEVER_KNOWN = LastKnown(math.nan, 0, 0)
+
+
+def last_known(known: Known, col: int) -> LastKnown:
+    """What was known of a number for a pair; somebody has looked whether that counts."""
+    return LastKnown(float(known.value[col]), int(known.at[col]), int(known.valid_for[col]))
 
 
 def build_alert(
@@ -89,6 +96,26 @@ def build_alert(
         suppressed=last_firing.suppressed if last_firing is not None else 0,
         parts=_parts(rule, values),
         urgent=spec.urgent,
+    )
+
+
+def copied(alert: Alert, own: Own, id_: str, spec: RuleSpec, shown: int) -> Alert:
+    """The alert of a rule that fired with another, for the same pair and in the same way: it differs in what is
+    that rule's own. `spec`: of its kind; `shown`: which of its comparisons the alert shows."""
+    three = zip(own.parts, alert.parts, own.constants, strict=True) if alert.parts else ()
+    return msgspec.structs.replace(
+        alert,
+        id=id_,
+        owner=own.owner,
+        rule=own.id,
+        rule_name=own.name,
+        version=own.version,
+        condition=own.text,
+        constant=own.constants[shown],
+        advice=spec.advice,
+        channels=spec.channels,
+        urgent=spec.urgent,
+        parts=tuple([Part(text, part.value, constant) for text, part, constant in three]),
     )
 
 

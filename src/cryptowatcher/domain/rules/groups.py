@@ -1,4 +1,4 @@
-"""Rules of one shape: they differ in their constants only, and are judged together as columns."""
+"""Rules of one shape: they look at the same numbers by the same formula, and differ in their constants only."""
 
 from __future__ import annotations
 

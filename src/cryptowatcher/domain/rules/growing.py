@@ -28,10 +28,17 @@ class Growing:
 
     def extend(self, rows: int) -> NDArray[Any]:
         """So many rows more, all zero, to write to."""
-        begin = self._rows
-        self._reserve(begin + rows)
-        self._rows = begin + rows
-        return self._column[begin : self._rows]
+        begin, end = self._rows, self._rows + rows
+        if end > len(self._column):
+            self._reserve(end)
+        self._rows = end
+        return self._column[begin:end]
+
+    def of(self, kind: type[Any]) -> Growing:
+        """The same rows as numbers of this kind."""
+        same = Growing(kind)
+        same.extend(self._rows)[:] = self.values
+        return same
 
     @property
     def values(self) -> NDArray[Any]:
@@ -39,7 +46,6 @@ class Growing:
         return self._column[: self._rows]
 
     def _reserve(self, rows: int) -> None:
-        if rows > len(self._column):
-            wider = np.zeros(2 * rows, self._column.dtype)
-            wider[: self._rows] = self._column[: self._rows]
-            self._column = wider
+        wider = np.zeros(2 * rows, self._column.dtype)
+        wider[: self._rows] = self._column[: self._rows]
+        self._column = wider

@@ -1,8 +1,8 @@
 """Judging one instant: which rules' conditions may have changed sides, and what that does to each.
 
 Each number that rules look at is computed once for all observations; the sorted constants say which rules'
-comparisons may have changed sides; those are judged together by shape; and what the truth of a condition does to a
-rule is decided by `lifecycle.advance` alone.
+comparisons may have changed sides; those are judged together, as columns; and what the truth of a condition does
+to a rule is decided by `lifecycle.advance` alone.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ from cryptowatcher.domain.pairs import CANARY
 from cryptowatcher.domain.rules.anchors import Anchors, anchored
 from cryptowatcher.domain.rules.book import Book
 from cryptowatcher.domain.rules.compiled import CompiledRule
-from cryptowatcher.domain.rules.firing import NEVER_KNOWN, LastKnown, Moment, build_alert
-from cryptowatcher.domain.rules.groups import Group
+from cryptowatcher.domain.rules.firing import NEVER_KNOWN, LastKnown, Moment, build_alert, last_known
+from cryptowatcher.domain.rules.judged import by_number
 from cryptowatcher.domain.rules.lifecycle import Seen, Standing, advance, counted_anew, record_firing
 from cryptowatcher.domain.rules.model import Firing, LifecycleState
 from cryptowatcher.domain.rules.numbers import Values
+from cryptowatcher.domain.rules.over import build_notice, told_at
 from cryptowatcher.domain.rules.since import PRICE
+from cryptowatcher.domain.rules.together import Met, fire_together
 from cryptowatcher.domain.rules.tops import Top
-from cryptowatcher.domain.rules.truth import Truth, judge
+from cryptowatcher.domain.rules.truth import Atoms, Truth, judge_many
 from cryptowatcher.domain.rules.watched import Watched, rows_of
 from cryptowatcher.domain.ticks import Floats, Ints
 
@@ -50,6 +52,10 @@ class _Touched(NamedTuple):
     rows: Ints
     slots: Ints
     pending: NDArray[np.bool_]
+
+    def some(self, which: Ints | slice) -> _Touched:
+        """Those of them."""
+        return _Touched(self.rows[which], self.slots[which], self.pending[which])
 
 
 class Judging:
@@ -81,8 +87,8 @@ class Judging:
         touched = self._touched(scene, changed, numbers, everything=everything, came=came or {})
         alerts: list[Alert] = []
         if len(touched.rows):
-            for group, members in self._by_group(touched):
-                alerts += self._judge_group(scene, group, members, numbers)
+            for begin in range(0, len(touched.rows), _SOME):
+                alerts += self._judge_some(scene, touched.some(slice(begin, begin + _SOME)), numbers)
             alerts.sort(key=lambda alert: (alert.rule, alert.pair))
         at = rows_of(scene.cols, len(self._memory))
         for watched in changed:
@@ -132,9 +138,11 @@ class Judging:
         pending come after so many others."""
         if not len(rows):
             return _Touched(rows, slots, np.zeros(0, np.bool_))
-        key, place = np.unique(slots * len(scene.cols) + rows, return_inverse=True)
+        every = slots * len(scene.cols) + rows
+        key = np.sort(every)
+        key = key[np.diff(key, prepend=-1) != 0]  # np.unique() takes ten times as long
         pending = np.zeros(len(key), np.bool_)
-        pending[place[others:]] = True
+        pending[key.searchsorted(every[others:])] = True
         slots, rows = np.divmod(key, len(scene.cols))
         wanted = self._book.alive[slots]
         if CANARY in self._memory.universe:
@@ -146,40 +154,30 @@ class Judging:
             wanted &= (tops != n) | top.member[scene.cols[rows]]
         return _Touched(rows[wanted], slots[wanted], pending[wanted])
 
-    def _by_group(self, touched: _Touched) -> Iterator[tuple[Group, _Touched]]:
-        number = self._book.judged.number[touched.slots]
-        order = np.argsort(number, kind="stable")
-        for mine in np.split(order, np.flatnonzero(np.diff(number[order])) + 1) if len(order) else ():
-            yield (
-                self._book.judged.numbered(int(number[mine[0]])),
-                _Touched(touched.rows[mine], touched.slots[mine], touched.pending[mine]),
-            )
-
-    def _judge_group(self, scene: Scene, group: Group, touched: _Touched, numbers: Values) -> Iterator[Alert]:
-        """The touched rules of one shape, all at once, then one by one those whose standing changes."""
+    def _judge_some(self, scene: Scene, touched: _Touched, numbers: Values) -> Iterator[Alert]:
+        """Touched rules all at once, then one by one those whose standing changes."""
         rows, slots = touched.rows, touched.slots
-        cols = scene.cols[rows]
-        values = [numbers.of(watched.number)[rows] for watched in group.watched]
-        fire, rearm = self._book.judged.constants(slots, len(group.watched))
-        self._anchors.put_in(slots, cols, fire, rearm)
-        before = [
-            self._before(watched, cols, slots) if look.pulse else None
-            for look, watched in zip(group.shape.looks, group.watched, strict=True)
-        ]
-        truth = judge(group.shape, values, before, fire, rearm)
+        cols, judged = scene.cols[rows], self._book.judged
+        atoms = judged.atoms(slots)
+        self._anchors.put_in(slots, cols, atoms)
+        values, where = np.empty(len(atoms.rule)), rows[atoms.rule]
+        for seat, mine in by_number(atoms.seat):
+            values[mine] = numbers.of(judged.seated(seat).number)[where[mine]]
+        truth = judge_many(atoms, judged.formulas(atoms), values, self._before(atoms, slots, cols))
         known = truth.holds | truth.fails | touched.pending
         at_once = truth.fired & self._book.fires_at_once(slots, cols)
         left = ~(at_once | self._move_together(slots, cols, truth))
-        mine = slots[at_once], cols[at_once], [each[at_once] for each in values]
-        yield from self._fire_at_once(scene, group, *mine)
+        if at_once.any():
+            yield from self._fire_at_once(scene, slots[at_once], cols[at_once], values, atoms.start[at_once])
         there = np.flatnonzero((truth.fired | (known & self._book.awake(slots))) & left)
         rows, slots, cols = rows[there], slots[there], cols[there]
         memory = self._memory
         when = memory.history.time[cols], memory.clock[cols], scene.gained[rows]
         seen = map(Seen, *(column.tolist() for column in (*when, *(column[there] for column in truth))))
-        compared = zip(*(column[there].tolist() for column in values), strict=True)
-        for slot, col, each, numbers_there in zip(slots.tolist(), cols.tolist(), seen, compared, strict=True):
-            alert = self._observe(scene, slot, col, each, numbers_there)
+        begin, end = atoms.start[there], atoms.start[there] + atoms.looks[there]
+        compared = map(slice, begin.tolist(), end.tolist())
+        for slot, col, each, theirs in zip(slots.tolist(), cols.tolist(), seen, compared, strict=True):
+            alert = self._observe(scene, slot, col, each, values[theirs].tolist())
             if alert is not None:
                 yield alert
 
@@ -198,32 +196,28 @@ class Judging:
                 self._book.stand_many(slots[there], state, self._memory.history.time[cols[there]])
         return quiet | inside
 
-    def _fire_at_once(
-        self, scene: Scene, group: Group, slots: Ints, cols: Ints, values: Sequence[Floats]
-    ) -> Iterator[Alert]:
-        """What _observe() does with rules at rest, each on one pair, whose conditions turned true."""
-        if not len(slots):
-            return
-        times = self._memory.history.time[cols]
-        starts, done = self._book.counts_after(slots, cols), np.zeros(len(slots), np.bool_)
-        pairs = {col: (self._moment(scene, col), _Before(group, col)) for col in np.unique(cols).tolist()}
-        for places, rules in self._book.rules(slots):
-            some = (column[places].tolist() for column in (cols, starts))
-            compared = zip(*(column[places].tolist() for column in values), strict=True)
-            for place, rule, col, start, numbers in zip(places.tolist(), rules, *some, compared, strict=True):
-                moment, before = pairs[col]
-                known, held_back = self._record(rule, col, moment)
-                done[place] = rule.rule.spec.repeat == "once" and not held_back
-                if not held_back:
-                    last, pair = before.after(start), self._memory.universe.names[col]
-                    yield build_alert(rule, pair, numbers, last, moment, "edge", last_firing=known)
-        self._book.stand_many(slots[done], "done", times[done])
-        self._book.stand_many(slots[~done], "inside", times[~done])
+    def _fire_at_once(self, scene: Scene, slots: Ints, cols: Ints, values: Floats, start: Ints) -> Iterator[Alert]:
+        """What _observe() does with rules at rest, each on one pair, whose conditions turned true. `start`: where
+        the values of each begin."""
+        judged = self._book.judged
+        for number, mine in by_number(judged.number[slots]):
+            group, begin = judged.numbered(number), start[mine]
+            met = Met(slots[mine], cols[mine], [values[begin + look] for look in range(len(group.watched))])
+            yield from fire_together(self._book, group, met, lambda col: self._there(scene, col))
 
-    def _before(self, watched: Watched, cols: Ints, slots: Ints) -> Floats:
-        """What was last known of the number, as these rules know it: what was before a rule does not count."""
-        known = watched.known
-        return np.where(known.seq[cols] > self._book.counts_after(slots, cols), known.value[cols], np.nan)
+    def _before(self, atoms: Atoms, slots: Ints, cols: Ints) -> Floats | None:
+        """What was last known of the numbers where a crossing asks, as these rules know it: what was before a rule
+        does not count. None where none asks."""
+        asks = np.flatnonzero(atoms.pulse)
+        if not len(asks):
+            return None
+        rule = atoms.rule[asks]
+        cols, after = cols[rule], self._book.counts_after(slots[rule], cols[rule])
+        before = np.full(len(atoms.rule), np.nan)
+        for seat, mine in by_number(atoms.seat[asks]):
+            known, there = self._book.judged.seated(seat).known, cols[mine]
+            before[asks[mine]] = np.where(known.seq[there] > after[mine], known.value[there], np.nan)
+        return before
 
     def _observe(self, scene: Scene, slot: int, col: int, seen: Seen, values: Sequence[float]) -> Alert | None:
         """What is known of one (rule, pair): its next standing, and the alert if it fired."""
@@ -231,11 +225,12 @@ class Judging:
         if kind.expires and seen.time >= kind.expires:
             return None
         after, met = advance(kind, standing, seen)
-        if met is None:
-            if after != standing:
-                self._book.stand(slot, col, after)
+        if met is not None:
+            return self._met(scene, slot, col, seen, values, after, met)
+        if after == standing:
             return None
-        return self._met(scene, slot, col, seen, values, after, met)
+        self._book.stand(slot, col, after)
+        return self._over(scene, slot, col, values, standing) if kind.rule.spec.resolved else None
 
     def _met(
         self,
@@ -258,10 +253,25 @@ class Judging:
         self._book.stand(slot, col, after)
         if held_back:
             return None
-        group = self._book.judged.numbered(int(self._book.judged.number[slot]))
-        before = _Before(group, col).after(self._book.counts_after_one(slot, col))
-        pair = self._memory.universe.names[col]
+        pair, before = self._memory.universe.names[col], self._last_known(slot, col)
         return build_alert(anchored(rule, known), pair, values, before, moment, met, last_firing=known)
+
+    def _over(
+        self, scene: Scene, slot: int, col: int, values: Sequence[float], standing: Standing | None
+    ) -> Alert | None:
+        """The rule stands elsewhere: the notice, if it was told where it stood and that is over."""
+        rule = self._book.rule(slot)
+        began = told_at(standing, self._book.firing((rule.rule.id, col)))
+        if began is None:
+            return None
+        pair, before = self._memory.universe.names[col], self._last_known(slot, col)
+        return build_notice(rule, pair, values, before, self._moment(scene, col), began)
+
+    def _last_known(self, slot: int, col: int) -> list[LastKnown]:
+        """What was known of a rule's numbers at the observation before."""
+        group = self._book.judged.numbered(int(self._book.judged.number[slot]))
+        known, start = [watched.known for watched in group.watched], self._book.counts_after_one(slot, col)
+        return [last_known(each, col) if each.seq[col] > start else NEVER_KNOWN for each in known]
 
     def _record(self, rule: CompiledRule, col: int, moment: Moment) -> tuple[Firing | None, bool]:
         """A rule fires for a pair: when it had fired before, and whether this is held back."""
@@ -270,6 +280,9 @@ class Judging:
         firing, held_back = record_firing(rule, known, pair=pair, time=moment.time, price=moment.price)
         self._book.fired(place, firing)
         return known, held_back
+
+    def _there(self, scene: Scene, col: int) -> tuple[str, Moment]:
+        return self._memory.universe.names[col], self._moment(scene, col)
 
     def _moment(self, scene: Scene, col: int) -> Moment:
         memory = self._memory
@@ -285,20 +298,8 @@ class Judging:
 
 _NONE = np.zeros(0, np.int64)
 
-
-class _Before:
-    """What was last known for a pair of the numbers that rules of a shape look at."""
-
-    def __init__(self, group: Group, col: int) -> None:
-        known = [watched.known for watched in group.watched]
-        self._lasts = [
-            (int(each.seq[col]), LastKnown(float(each.value[col]), int(each.at[col]), int(each.valid_for[col])))
-            for each in known
-        ]
-
-    def after(self, start: int) -> list[LastKnown]:
-        """What was known before position `start` does not count."""
-        return [last if seq > start else NEVER_KNOWN for seq, last in self._lasts]
+_SOME = 1 << 17
+"""So many rules are judged at a time: columns that are soon gone need not be as long as all rules."""
 
 
 class _Rows:
@@ -320,8 +321,7 @@ def _gather(waiting: Mapping[int, Iterable[int]], row_of: _Rows, rows: list[Ints
         return set()
     there = row_of()
     found = waiting.keys() & there.keys()
-    for col in found:
-        mine = np.fromiter(waiting[col], np.int64)
-        rows.append(np.full(len(mine), there[col], np.int64))
-        slots.append(mine)
+    each = [np.fromiter(waiting[col], np.int64) for col in found]
+    rows.append(np.repeat(np.asarray([there[col] for col in found], np.int64), list(map(len, each))))
+    slots += each
     return found

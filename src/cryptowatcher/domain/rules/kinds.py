@@ -91,11 +91,6 @@ class Kind(msgspec.Struct, frozen=True):
                 against = against + move
             yield against, *thresholds(atom.op, against, self.band, atom.slack, after)
 
-    def columns(self, values: Sequence[Floats], rules: int) -> list[tuple[Floats, Floats]]:
-        """Of so many rules at once: for each comparison where it fires, and where it re-arms."""
-        sides = self.constants(values, np.nextafter)
-        return [(np.broadcast_to(fire, rules), np.broadcast_to(rearm, rules)) for _, fire, rearm in sides]
-
     def made(
         self, rule: Rule, shown: Sequence[str], sides: Sides, *, everywhere: bool, top: int, pairs: tuple[str, ...]
     ) -> CompiledRule:
@@ -124,12 +119,28 @@ class Kind(msgspec.Struct, frozen=True):
         constants, fire, rearm = zip(*self.constants(values, math.nextafter), strict=True)
         return constants, fire, rearm
 
-    def sides_of_many(self, values: Sequence[Sequence[float]]) -> Iterator[Sides]:
-        """Of each of many rules, by the numbers of each."""
-        columns = [np.asarray(column) for column in zip(*values, strict=True)]
-        forms = list(self.constants(columns, np.nextafter))
-        each = [[np.broadcast_to(form[side], len(values)).tolist() for form in forms] for side in range(3)]
-        return zip(*(zip(*side, strict=True) for side in each), strict=True)
+    def said_many(
+        self, values: Floats, rules: int
+    ) -> tuple[list[str], list[tuple[str, ...]], list[tuple[float, ...]]]:
+        """Of so many rules `text`, `parts` (none where there is one comparison) and `constants`: see CompiledRule.
+        `values`: a column for each number."""
+        shown = [self._shown_many(number, column) for number, column in enumerate(values)]
+        texts = [filled(self.text, each) for each in zip(*shown, strict=True)] if shown else [self.text[0]] * rules
+        sides = self.constants(list(values), np.nextafter)
+        constants = [np.broadcast_to(constant, rules).tolist() for constant, _, _ in sides]
+        parts = [
+            [form.text] * rules if form.number < 0 else [form.text + text for text in shown[form.number]]
+            for form in self.forms
+        ]
+        several: list[tuple[str, ...]] = [*zip(*parts, strict=True)] if len(parts) > 1 else [()] * rules
+        return texts, several, [*zip(*constants, strict=True)]
+
+    def _shown_many(self, number: int, column: Floats) -> list[str]:
+        """With its %. People write the same numbers again and again."""
+        sign = "%" if self.percent[number] else ""
+        distinct, which = np.unique(column, return_inverse=True)
+        texts = [self.shown(number, value) + sign for value in distinct.tolist()]
+        return [texts[each] for each in which.tolist()]
 
 
 def show_plainly(value: float, percent: bool) -> str:

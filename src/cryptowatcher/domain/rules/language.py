@@ -192,7 +192,7 @@ class Builder:
 
     def percent(self, said: list[Token]) -> Part:
         (token,) = said
-        digits = token[:-1].rstrip().replace("_", "")
+        digits = token[:-1].rstrip()
         value = _finite(token, digits)
         # By decimal, so that 0.1% is the float of 0.001.
         return Part(Number(float(Decimal(digits).scaleb(-2)) if value else 0.0, percent=True), _start(token))
@@ -282,7 +282,7 @@ def _start(token: Token) -> int:
 
 
 def _finite(token: Token, digits: str) -> float:
-    value = float(digits.replace("_", ""))
+    value = float(digits)
     if not math.isfinite(value):
         raise Wrong(_start(token), "this number is too large")
     return value

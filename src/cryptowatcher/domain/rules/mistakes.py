@@ -77,7 +77,7 @@ def _in_full(zeros: int) -> Callable[[re.Match[str]], str]:
 
     def write(found: re.Match[str]) -> str:
         try:
-            return f"{Decimal(found[1].replace('_', '')).scaleb(zeros):f}"
+            return f"{Decimal(found[1]).scaleb(zeros):f}"
         except InvalidOperation:  # two decimal points, say
             return found[0]
 
@@ -151,7 +151,7 @@ def explain(text: str, place: int, expected: Collection[str], *, reads: Callable
     """
     for mistake in MISTAKES:
         for found in mistake.pattern.finditer(text):
-            if found.start() <= place <= found.end() and found.end() > found.start():
+            if found.start() <= place <= found.end():
                 return _corrected(text, mistake, found, reads)
     unclosed = _unclosed(text)
     if place >= len(text) and "RPAR" in expected and unclosed is not None:

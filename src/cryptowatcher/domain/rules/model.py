@@ -43,6 +43,7 @@ class RuleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     remind:  how long after it was told it is told again, until somebody acknowledges it, ten times at most, "10m";
              empty: never
     escalate: channels that are told too, the first with the first reminder, the second with the second
+    resolved: also tell when what an alert told is over: the value went back by the re-arm band
     """
 
     name: str
@@ -61,6 +62,7 @@ class RuleSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     urgent: bool = False
     remind: str = ""
     escalate: tuple[str, ...] = ()
+    resolved: bool = False
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):

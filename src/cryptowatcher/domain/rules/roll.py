@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cryptowatcher.domain.checkpoints import Part
+from cryptowatcher.domain.rules.judged import by_number
 from cryptowatcher.domain.rules.rows import Pooled, Pools, Row
 from cryptowatcher.domain.rules.runs import AnyInts
 from cryptowatcher.domain.ticks import Floats, Ints
@@ -28,7 +29,7 @@ class Segment(msgspec.Struct, frozen=True, eq=False):
 
     at:      slot within the segment (uint16)
     code:    the id (uint64)
-    version, start, owner, on, kind: as Row has them, in as few bytes as the largest takes
+    version, start, owner, on, kind: as Row has them, in as few bytes as the largest takes; see _lean()
     ends:    where each row's text ends in `text` (uint32)
     text:    see Row.text, one after the other (uint8)
     """
@@ -60,14 +61,11 @@ class Segment(msgspec.Struct, frozen=True, eq=False):
             text=self.text[begin : int(self.ends[row])].tobytes(),
         )
 
-    def numbers(self, rows: Ints, count: int) -> list[Floats]:
-        """Of rules with so many numbers each: a column for each of the numbers."""
-        if not count:
-            return []
-        begin = np.where(rows > 0, self.ends[np.maximum(rows - 1, 0)], 0).astype(np.int64)
-        place = begin[:, None] + np.arange(8 * count)
-        values = self.text[place].view("<f8")
-        return [np.ascontiguousarray(values[:, number]) for number in range(count)]
+    def numbers(self, rows: Ints, place: Ints) -> Floats:
+        """For each of these rules the number at this place of its numbers."""
+        begin = np.where(rows > 0, self.ends[np.maximum(rows - 1, 0)], 0) + 8 * place
+        numbers: Floats = self.text[begin[:, None] + np.arange(8)].view("<f8")[:, 0]
+        return numbers
 
 
 class RollState(msgspec.Struct, frozen=True):
@@ -174,7 +172,7 @@ class Roll:
 
     def ids(self, slots: Ints) -> list[str]:
         """Of many."""
-        return [self.pools.id(code) for code in self._many("code", slots, np.uint64).tolist()]
+        return self.pools.ids_of(self._many("code", slots, np.uint64).tolist())
 
     def starts(self, slots: Ints) -> Ints:
         """Of many."""
@@ -186,17 +184,18 @@ class Roll:
 
     def rows(self, slots: Ints) -> list[Row]:
         """Of many that are in use."""
-        found: dict[int, Row] = {}
+        found: list[Any] = [None] * len(slots)
         for mine, segment, rows in self._found(slots):
             ends = segment.ends[rows].tolist()
             begins = np.where(rows > 0, segment.ends[np.maximum(rows - 1, 0)], 0).tolist()
             texts = map(bytes, map(segment.text.data.__getitem__, map(slice, begins, ends)))
             names = ("code", "version", "start", "owner", "on", "kind")
             columns = [getattr(segment, name)[rows].tolist() for name in names]
-            found.update(zip(mine.tolist(), map(Row, *columns, texts), strict=True))
+            for place, row in zip(mine.tolist(), map(Row, *columns, texts), strict=True):
+                found[place] = row
         for place in np.flatnonzero(np.isin(slots, [*self._edited])).tolist() if self._edited else ():
             found[place] = self._edited[int(slots[place])]
-        return [found[place] for place in range(len(slots))]
+        return found
 
     def _many(self, name: str, slots: Ints, kind: type[Any]) -> NDArray[Any]:
         column = np.zeros(len(slots), kind)
@@ -206,9 +205,7 @@ class Roll:
 
     def _found(self, slots: Ints) -> Iterator[tuple[Ints, Segment, Ints]]:
         """Which of these slots are of one segment, the segment, and their rows in it."""
-        number_of = slots // SEGMENT
-        for number in np.unique(number_of).tolist():
-            mine = np.flatnonzero(number_of == number)
+        for number, mine in by_number(slots // SEGMENT):
             at = slots[mine] - number * SEGMENT
             if number == len(self._full):
                 yield mine, self._open.columns, at
@@ -252,7 +249,7 @@ class Roll:
         """The opposite of state(), into a fresh roll."""
         self.pools.restore(state.pools)
         *full, self._kept = state.segments
-        self._full = list(full)
+        self._full = [Part(_lean(part.value), part.name) for part in full]
         self._open.reopen(self._kept.value, state.slots - SEGMENT * len(self._full))
 
 
@@ -360,4 +357,17 @@ def _narrow(columns: dict[str, NDArray[Any]]) -> Segment:
     for name in _NUMBERS:
         ends = columns[name].min(initial=0), columns[name].max(initial=0)
         small[name] = columns[name].astype(np.result_type(*map(np.min_scalar_type, ends)))
-    return Segment(**columns | small)
+    return _lean(Segment(**columns | small))
+
+
+def _lean(segment: Segment) -> Segment:
+    """The same: a column that is one value all through takes no memory, nor do the slots where all are in use."""
+    columns = {name: getattr(segment, name) for name in _NUMBERS}
+    shared = {
+        name: np.broadcast_to(column[:1].copy(), column.shape)
+        for name, column in columns.items()
+        if (column == column[:1]).all()
+    }
+    if len(segment.at) == SEGMENT:
+        shared["at"] = _AT
+    return msgspec.structs.replace(segment, **shared)

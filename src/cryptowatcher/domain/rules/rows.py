@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
+import numpy as np
 
 from cryptowatcher.domain.checkpoints import Part
 from cryptowatcher.domain.pairs import ALL
@@ -21,6 +22,8 @@ from cryptowatcher.errors import ConfigError
 POOLED = 16_384
 
 _ID = re.compile(r"r[0-9a-f]{12}")
+PLAIN = re.compile(r"0|-?(?:[1-9][0-9]{0,8}|0(?=\.))(?:\.[0-9]{0,5}[1-9])?")
+"""Numbers that people are shown as they are written: most are."""
 ODD = 1 << 63
 """Beyond this the code of an id says which of those of another form it is."""
 _WRITTEN = b"\x01"
@@ -39,6 +42,22 @@ class Common(msgspec.Struct, frozen=True):
 
     spec: RuleSpec
     origin: RuleOrigin
+
+
+class _Said(RuleSpec, frozen=True, kw_only=True, omit_defaults=True):
+    """A spec as a checkpoint has it: only what it says. So the release before, which refuses fields that it does
+    not know, goes on from a checkpoint of this one while no rule uses them."""
+
+
+def _said(common: Common) -> Common:
+    return Common(_Said(**msgspec.structs.asdict(common.spec)), common.origin)
+
+
+def _whole(common: Common) -> Common:
+    """The opposite of _said(), where it was not written and read in between."""
+    if type(common.spec) is RuleSpec:
+        return common
+    return Common(RuleSpec(**msgspec.structs.asdict(common.spec)), common.origin)
 
 
 class Pooled(msgspec.Struct, frozen=True):
@@ -68,6 +87,27 @@ class Row(NamedTuple):
     on: int
     kind: int
     text: bytes
+
+
+class Own(msgspec.Struct, frozen=True):
+    """What alerts of a rule say that its kind does not: see Rule and CompiledRule."""
+
+    id: str
+    owner: str
+    version: int
+    name: str
+    text: str
+    parts: tuple[str, ...]
+    constants: tuple[float, ...]
+
+
+class Terms(NamedTuple):
+    """What a rule is judged by: where each of its comparisons fires and re-arms."""
+
+    kind: Kind
+    where: Where
+    fire: tuple[float, ...]
+    rearm: tuple[float, ...]
 
 
 Apart = tuple[tuple[float, ...], list[str], str]
@@ -118,7 +158,8 @@ class Pools:
         values = [kind.value(place, text) for place, text in enumerate(texts)]
         name = rule.spec.name.encode("utf-8", "surrogatepass")
         if name.startswith(_WRITTEN) or any(
-            kind.shown(place, value) != text for place, (value, text) in enumerate(zip(values, texts, strict=True))
+            not PLAIN.fullmatch(text) and kind.shown(place, value) != text
+            for place, (value, text) in enumerate(zip(values, texts, strict=True))
         ):
             name = _WRITTEN + _BETWEEN.join(texts).encode() + _WRITTEN + name
         return Row(
@@ -179,19 +220,35 @@ class Pools:
             ]
         return self._rule(row, common, filled(pieces, texts), name)
 
+    def terms(self, row: Row) -> Terms:
+        """What rule() is judged by, without making it."""
+        kind = self.kind(row.kind)
+        _, fire, rearm = kind.sides(struct.unpack_from(f"<{len(kind.percent)}d", row.text))
+        return Terms(kind, self.where(row.on), fire, rearm)
+
     def compiled(self, row: Row) -> CompiledRule:
         """The same, with everything parsed."""
         kind = self.kind(row.kind)
         apart = _apart(row.text, len(kind.percent))
         return self._compiled(row, kind, apart, kind.sides(apart[0]))
 
-    def compiled_many(self, rows: Sequence[Row]) -> Iterator[CompiledRule]:
-        """The same of many, of one kind."""
+    def own_many(self, rows: Sequence[Row]) -> list[Own]:
+        """What is their own of many rules, all of one kind."""
         kind = self.kind(rows[0].kind)
-        apart = [_apart(row.text, len(kind.percent)) for row in rows]
-        sides = kind.sides_of_many([values for values, _, _ in apart])
-        for row, each, mine in zip(rows, apart, sides, strict=True):
-            yield self._compiled(row, kind, each, mine)
+        begin = 8 * len(kind.percent)
+        packed = b"".join([row.text[:begin] for row in rows])
+        numbers = np.frombuffer(packed, "<f8").reshape(len(rows), len(kind.percent))
+        owners = self.owners.values
+        return [
+            *map(
+                Own,
+                self.ids_of([row.code for row in rows]),
+                [owners[row.owner] for row in rows],
+                [row.version for row in rows],
+                [_name(row.text[begin:]) for row in rows],
+                *kind.said_many(numbers.T, len(rows)),
+            )
+        ]
 
     def _compiled(self, row: Row, kind: Kind, apart: Apart, sides: Sides) -> CompiledRule:
         common, where = self.kinds.values[row.kind], self.where(row.on)
@@ -229,6 +286,10 @@ class Pools:
         """The opposite of code()."""
         return self.ids.values[code ^ ODD] if code & ODD else f"r{code:012x}"
 
+    def ids_of(self, codes: Iterable[int]) -> list[str]:
+        """Of many."""
+        return [f"r{code:012x}" if code < ODD else self.id(code) for code in codes]
+
     # --- checkpoints -----------------------------------------------------------------------------
 
     def state(self) -> tuple[Part[Pooled], ...]:
@@ -239,7 +300,8 @@ class Pools:
                 values = tuple(pool.values[begin : begin + POOLED])
                 kept = self._kept.get((name, begin))
                 if kept is None or len(getattr(kept.value, name)) < len(values):
-                    kept = self._kept[name, begin] = Part(Pooled(**{name: values}))
+                    written: tuple[Any, ...] = tuple(map(_said, values)) if pool is self.kinds else values
+                    kept = self._kept[name, begin] = Part(Pooled(**{name: written}))
                 parts.append(kept)
         return tuple(parts)
 
@@ -248,6 +310,9 @@ class Pools:
         for part in parts:
             for name, pool in self._all():
                 values = getattr(part.value, name)
+                if pool is self.kinds and values:
+                    values = tuple(map(_whole, values))
+                    part = Part(Pooled(kinds=tuple(map(_said, values))))  # as it is written, whoever wrote it
                 if values:
                     self._kept[name, len(pool.values)] = part
                 for value in values:
@@ -261,7 +326,13 @@ def _apart(text: bytes, numbers: int) -> Apart:
     values = struct.unpack_from(f"<{numbers}d", text)
     name = text[8 * numbers :]
     written: list[str] = []
-    if name.startswith(_WRITTEN):
-        _, texts, name = name.split(_WRITTEN, 2)
-        written = texts.decode().split(_BETWEEN) if numbers else []
-    return values, written, name.decode("utf-8", "surrogatepass")
+    if name.startswith(_WRITTEN) and numbers:
+        written = name.split(_WRITTEN, 2)[1].decode().split(_BETWEEN)
+    return values, written, _name(name)
+
+
+def _name(text: bytes) -> str:
+    """What stands behind the numbers."""
+    if text.startswith(_WRITTEN):
+        text = text.split(_WRITTEN, 2)[2]
+    return text.decode("utf-8", "surrogatepass")

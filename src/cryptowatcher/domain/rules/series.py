@@ -24,6 +24,7 @@ from cryptowatcher.domain.rules.firing import NEVER_KNOWN, LastKnown, Moment, bu
 from cryptowatcher.domain.rules.lifecycle import UNARMED, Seen, Standing, advance, counted_anew, record_firing
 from cryptowatcher.domain.rules.model import Firing, Rule
 from cryptowatcher.domain.rules.numbers import evaluate, series_of
+from cryptowatcher.domain.rules.over import build_notice, told_at
 from cryptowatcher.domain.rules.tree import Call, Expression
 from cryptowatcher.domain.rules.truth import Truth, judge
 from cryptowatcher.domain.ticks import Floats, Ints, TickBatch
@@ -236,7 +237,10 @@ class _Walk:
             time = line.time.item(row)
             if rule.expires and time >= rule.expires:
                 return
-            standing, met = advance(rule, standing, self._seen(row))
+            stood = standing
+            standing, met = advance(rule, stood, self._seen(row))
+            if rule.rule.spec.resolved and standing is None:
+                yield from self._over(row, told_at(stood, firing))
             if met is not None:
                 known, price = firing, line.price.item(row)
                 firing, held_back = record_firing(rule, known, pair=line.pair, time=time, price=price)
@@ -253,10 +257,17 @@ class _Walk:
         return [number.values.item(row) for number in self._numbers]
 
     def _alert(self, row: int, met: AlertKind, known: Firing | None) -> Alert:
-        line = self._line
-        before = [_last_known(line, number, row) for number in self._numbers]
-        moment = _moment(line, row, self._journal)
-        return build_alert(self._rule, line.pair, self._values(row), before, moment, met, last_firing=known)
+        pair, moment = self._line.pair, _moment(self._line, row, self._journal)
+        return build_alert(self._rule, pair, self._values(row), self._before(row), moment, met, last_firing=known)
+
+    def _over(self, row: int, began: int | None) -> Iterator[Alert]:
+        """The notice that what was told is over, if it was told."""
+        if began is not None:
+            pair, moment = self._line.pair, _moment(self._line, row, self._journal)
+            yield build_notice(self._rule, pair, self._values(row), self._before(row), moment, began)
+
+    def _before(self, row: int) -> list[LastKnown]:
+        return [_last_known(self._line, number, row) for number in self._numbers]
 
     def _seen(self, row: int) -> Seen:
         clock = self._line.clock.item(row)

@@ -16,12 +16,15 @@ from cryptowatcher.domain.rules.growing import Growing
 from cryptowatcher.domain.rules.lifecycle import UNARMED, Standing
 from cryptowatcher.domain.rules.model import LifecycleState
 from cryptowatcher.domain.rules.roll import SEGMENT
+from cryptowatcher.domain.rules.runs import AnyInts
 from cryptowatcher.domain.ticks import Ints
 
 _STATES: tuple[LifecycleState, ...] = ("unarmed", "pending", "inside", "done")
 _CODE = {state: number for number, state in enumerate(_STATES, start=1)}
 _REST, _UNARMED, _KEPT = 0, _CODE["unarmed"], 9
 """In the column of states; _KEPT: look into the dict."""
+
+_SHORT = np.iinfo(np.int16).max
 
 SEVERAL = -1
 """For the column of a rule that is not on one pair."""
@@ -46,7 +49,7 @@ class Standings:
     """By slot and column."""
 
     def __init__(self) -> None:
-        self._col = Growing(np.int32)
+        self._col = Growing(np.int16)
         self._state = Growing(np.int8)
         self._since = Growing(np.int64)
         self._kept: dict[int, dict[int, Standing]] = {}
@@ -55,9 +58,16 @@ class Standings:
         self._moved: set[int] = set()  # segments
 
     @property
-    def col(self) -> NDArray[np.int32]:
+    def col(self) -> AnyInts:
         """By slot, the column of the rule's only pair; SEVERAL for others."""
         return self._col.values
+
+    def place(self, slots: Ints | int, cols: Ints | int) -> None:
+        """The rule in this slot, or each in these, is on this pair alone."""
+        most = cols if isinstance(cols, int) else int(cols.max(initial=0))
+        if most > _SHORT and self._col.values.dtype == np.int16:
+            self._col = self._col.of(np.int32)
+        self._col.values[slots] = cols
 
     def add(self, rules: int, col: int = SEVERAL) -> None:
         """So many slots more, of rules at rest on this pair."""
@@ -87,7 +97,7 @@ class Standings:
         """Rules on one pair each, of which none is pending, are in this state since these times, or at rest."""
         self._state.values[slots] = _REST if state is None else _CODE[state]
         self._since.values[slots] = 0 if state is None else times
-        self._moved.update(np.unique(slots // SEGMENT).tolist())
+        self._moved.update(np.flatnonzero(np.bincount(slots // SEGMENT)).tolist())
 
     def of_many(self, slots: Ints) -> Iterator[Standing | None]:
         """Of rules on one pair each, for that."""

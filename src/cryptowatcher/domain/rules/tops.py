@@ -1,8 +1,8 @@
 """Which pairs are among the n largest by market cap, for rules on `top(n)`.
 
-Lists go by a *settled* rank: it follows a better rank at once, and a worse one when that is more than a tenth
-worse, so that two neighbours that change places do not come and go. It is kept for every pair, whether or not a
-rule asks.
+A pair comes in at rank n and goes when its rank is above 1.1 n, so that two neighbours that change places do not
+come and go. For all n at once that is one number, the *settled* rank: the pair is among the n largest when it is n
+or less. It is kept for every pair, whether or not a rule asks, so that who asked first changes nothing.
 """
 
 from __future__ import annotations
@@ -20,15 +20,17 @@ from cryptowatcher.domain.ticks import Ints
 
 ABSENT_MS = 24 * MS["h"]
 """Rules remember where they stood for a pair that was away for no longer than this."""
-_WORSE = 1.1
 _NEVER = np.iinfo(np.int64).min // 2
 
 
 def settle(memory: Memory, cols: Ints) -> None:
-    """The settled ranks of these pairs, after their newest observations. An unknown rank changes nothing."""
+    """The settled ranks of these pairs, after their newest observations. An unknown rank changes nothing.
+
+    At rank r a pair is among the n largest for n >= r, is not for 1.1 n < r, and stays what it was in between.
+    """
     rank, before = catalogue()["rank"].step(memory, cols, ()), memory.settled[cols]
-    follows = ~np.isnan(rank) & (np.isnan(before) | (rank <= before) | (rank > before * _WORSE))
-    memory.settled[cols] = np.where(follows, rank, before)
+    after = np.fmin(np.fmax(before, 10 * rank / 11), rank)  # 10 / 11 and not 1 / 1.1: exact where 1.1 n is whole
+    memory.settled[cols] = np.where(np.isnan(rank), before, np.where(np.isnan(before), rank, after))
 
 
 class Came(NamedTuple):

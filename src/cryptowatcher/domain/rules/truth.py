@@ -6,14 +6,14 @@ Each value makes an atom known true, known false, or neither (unknown). `and` is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cryptowatcher.domain.rules.compiled import Each, Formula, Shape
-from cryptowatcher.domain.ticks import Floats
+from cryptowatcher.domain.ticks import Floats, Ints
 
 Bools = NDArray[np.bool_]
 Constants = Sequence[Floats | float]
@@ -55,6 +55,60 @@ def judge(
         fails=_known(shape.formula, false, true=False),
         back=_known(shape.formula, back, true=False),
     )
+
+
+class Atoms(NamedTuple):
+    """All comparisons of some rules, rule after rule.
+
+    Of each rule where its own `start`, how many `looks` it has, and how they are `joined` (the number of a
+    formula); of each comparison which `rule` has it, the `seat` of what it looks at, whether it `rises` or is
+    a `pulse` (see compiled.Look), and its constants.
+    """
+
+    start: Ints
+    looks: NDArray[np.int32]
+    joined: NDArray[np.int32]
+    rule: Ints
+    seat: NDArray[np.int32]
+    rises: Bools
+    pulse: Bools
+    fire: Floats
+    rearm: Floats
+
+
+ALL, ANY = 0, 1
+"""Formulas with these numbers: every comparison holds, one of them does."""
+
+
+def judge_many(
+    atoms: Atoms, formulas: Iterable[tuple[Formula, Ints]], values: Floats, before: Floats | None
+) -> Truth:
+    """What judge() says of each of these rules, whatever their shapes. `formulas`: those that are neither ALL nor
+    ANY, and which of the rules have each."""
+    at, rises = atoms.fire, atoms.rises
+    with np.errstate(invalid="ignore"):
+        over, under = values >= at, values < at
+        true, false = np.where(rises, over, under), np.where(rises, under, over)
+        back = np.where(rises, values < atoms.rearm, values >= atoms.rearm)
+        crossed = true
+        if before is not None:
+            crossed = true & (~atoms.pulse | np.where(rises, before < at, before >= at))
+    truth = Truth(
+        *(_joined(atoms, each, true=each is crossed or each is true) for each in (crossed, true, false, back))
+    )
+    for formula, rules in formulas:
+        places = atoms.start[rules] + np.arange(atoms.looks[rules[0]])[:, np.newaxis]
+        for column, each in zip(truth, (crossed, true, false, back), strict=True):
+            column[rules] = _known(formula, list(each[places]), true=each is crossed or each is true)
+    return truth
+
+
+def _joined(atoms: Atoms, each: Bools, *, true: bool) -> Bools:
+    """The same of rules whose comparisons are joined in one way throughout."""
+    if len(atoms.start) == len(each):
+        return each.copy()
+    every, some = np.logical_and.reduceat(each, atoms.start), np.logical_or.reduceat(each, atoms.start)
+    return np.where((atoms.joined == ANY) == true, some, every)
 
 
 def _known(formula: Formula, atoms: Sequence[Bools], *, true: bool) -> Bools:

@@ -31,7 +31,6 @@ _SUITS: Final = {"price": "plain", "money": "plain", "number": "plain", "fractio
 _WORDS: Final = {
     "price": "a price",
     "money": "an amount of money",
-    "number": "a number",
     "fraction": "a share",
     "time": "a time",
     "plain": "a number",

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from cryptowatcher.domain.features import catalogue
 from cryptowatcher.domain.features.history import History
-from cryptowatcher.domain.rules.compiled import CompiledRule
 from cryptowatcher.domain.rules.constants import Constants, ConstantsState
+from cryptowatcher.domain.rules.rows import Terms
 from cryptowatcher.domain.rules.runs import AnyInts
 from cryptowatcher.domain.rules.tables import SMALL, Crossed, Rows
 from cryptowatcher.domain.rules.tree import Expression, calls
@@ -110,15 +110,15 @@ class Watched:
 
     # --- rules -----------------------------------------------------------------------------------
 
-    def add(self, slot: int, rule: CompiledRule, cols: Iterable[int]) -> None:
+    def add(self, slot: int, terms: Terms, cols: Iterable[int]) -> None:
         """A rule looks at this number from now on, for these pairs if it is not on all."""
         self.rules += 1
-        self._everywhere += rule.everywhere
-        for look, fire, rearm in zip(rule.shape.looks, rule.fire, rule.rearm, strict=True):
+        self._everywhere += terms.where.everywhere
+        for look, fire, rearm in zip(terms.kind.rule.shape.looks, terms.fire, terms.rearm, strict=True):
             if look.number != self.number:
                 continue
             for constant in dict.fromkeys((fire, rearm)):
-                if rule.everywhere:
+                if terms.where.everywhere:
                     self.constants.add_everywhere(constant, slot)
                 else:
                     for col in cols:

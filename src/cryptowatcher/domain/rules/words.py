@@ -60,7 +60,8 @@ def say(spec: RuleSpec, reader: Language | None = None) -> str:
     words = Words(reader.functions if reader else catalogue())
     hold = "" if parse_duration(spec.for_) == 0 else f", and stays so for {spec.for_} of observed time"
     told = f" by {_list(spec.channels, 'and')}" if spec.channels else ""
-    first = f"{words.when(condition, spec.pairs)}{hold}, it tells you{told}."
+    over = ", and once more when that is over" if spec.resolved else ""
+    first = f"{words.when(condition, spec.pairs)}{hold}, it tells you{told}{over}."
     return " ".join([first, words.again(spec, condition), *words.before(condition), *_besides(spec)])
 
 
@@ -137,10 +138,16 @@ class Words:
         if not past:
             return []
         silent = self._silent(condition)
-        until = "until that has been watched" if silent == past else (
-            f"for the first {show_duration(silent)}; until the whole has been watched, a part may be enough"
-        )  # fmt: skip
-        return [f"It looks back on {show_duration(past)}, and is silent {until}."]
+        if silent == past:
+            until = ", and is silent until that has been watched"
+        elif silent:
+            until = (
+                f", and is silent for the first {show_duration(silent)}; until the whole has been watched, a part "
+                "may be enough"
+            )
+        else:
+            until = "; until that has been watched, a part may be enough"
+        return [f"It looks back on {show_duration(past)}{until}."]
 
     def _silent(self, condition: Condition) -> int:
         """How long it cannot fire at first, ms. Of several of which one is enough, the first that is known may."""
@@ -241,10 +248,10 @@ class Words:
 
 def _is_over_without_change(condition: Condition) -> bool:
     """Whether it is false of no change at all: then a rule that counts anew is armed again at once."""
-    against = constant(condition.right) if isinstance(condition, Comparison) else None
-    if against is None or not isinstance(condition, Comparison):
+    if not isinstance(condition, Comparison):
         return False
-    return against > 0 if condition.rises else against < 0
+    against = constant(condition.right)
+    return against is not None and (against > 0 if condition.rises else against < 0)
 
 
 def _without_not(condition: Condition, *, opposite: bool = False) -> Condition:

@@ -75,16 +75,16 @@ class BundleContract(StoreCase):
 
         self.in_store(job)
 
-    def test_alerts_and_reminders_are_messages_of_their_own(self) -> None:
+    def test_alerts_reminders_and_what_is_over_are_messages_of_their_own(self) -> None:
         def job(tx: Tx) -> None:
-            for kind in ("alert", "reminder"):
+            for kind in ("alert", "reminder", "resolved"):
                 self.put(tx, 5, kind=kind)
                 self.put(tx, 2, kind=kind, held_until=90, due_at=90)
                 self.put(tx, 3, kind=kind, created_at=10)
             self.form(tx, late=10)
             found = self.claimed(tx)
-            assert self.sizes(found) == [2, 2, 3, 3, 5, 5, 0]
-            assert len({(each.bundle, each.kind) for each in found}) == 6
+            assert self.sizes(found) == [2, 2, 2, 3, 3, 3, 5, 5, 5, 0]
+            assert len({(each.bundle, each.kind) for each in found}) == 9
 
         self.in_store(job)
 

@@ -30,6 +30,7 @@ from cryptowatcher.ports import Tx
 from cryptowatcher.ports.channel_kinds import Kind
 from cryptowatcher.trying import Tried
 from cryptowatcher.web.accounts.access import Asking
+from cryptowatcher.web.alerts import existing
 from cryptowatcher.web.answers import DeliveryAnswer, Millis, delivery_answer
 from cryptowatcher.web.deps import Deps, WebDeps
 from cryptowatcher.web.problems import Problem, documented, not_found
@@ -253,14 +254,10 @@ async def preview_message(deps: Deps, name: ChannelName, data: JSONBody[MessageR
     reach = await deps.asked.run(lambda tx: _reach(tx, deps))
     wording = reworded(_wording(deps, reach, name), title=data.title, body=data.body)
     now = deps.clock.now()
-    alert = sample_alert(owner=deps.owner, now=now)
-    if data.alert is not None:
-        # as in history.one_alert: the newest id before `id!` is this one or it is not there
-        before = f"{data.alert}!"
-        found = await deps.asked.run(lambda tx: tx.alerts(deps.owner, limit=1, before=before))
-        if not found or found[0].id != data.alert:
-            raise not_found(f"there is no alert {data.alert!r}")
-        alert = found[0]
+    if (named := data.alert) is None:
+        alert = sample_alert(owner=deps.owner, now=now)
+    else:
+        alert = await deps.asked.run(lambda tx: existing(tx, deps.owner, named))
     message = as_if_sent(alert, name, now=now, wording=wording)
     return MessageAnswer(title=message.text.title, body=message.text.body, link=message.link)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -64,7 +65,7 @@ def build_alert(
     """
     fired_at = last_firing.last_fired_at if last_firing is not None and last_firing.fired else 0
     spec, version = rule.rule.spec, rule.rule.version
-    last = _last_judged(rule, before)
+    last = last_decided(rule, before, "fails")
     begin = max(last.time, fired_at)
     stretch = moment.time - begin
     if kind == "edge" and not rule.hold and last.time and stretch > last.valid_for:
@@ -119,15 +120,15 @@ def copied(alert: Alert, own: Own, id_: str, spec: RuleSpec, shown: int) -> Aler
     )
 
 
-def _last_judged(rule: CompiledRule, before: Sequence[LastKnown]) -> LastKnown:
-    """Where the condition was last known to fail: when a number was last known, if what was known then decides.
-    Otherwise where the one that was unknown for longest was known."""
+def last_decided(rule: CompiledRule, before: Sequence[LastKnown], way: Literal["holds", "fails"]) -> LastKnown:
+    """Where the condition was last known to hold, or to fail: when a number was last known, if what was known then
+    decides. Otherwise where the one that was unknown for longest was known."""
     known = [last for last in before if last.time]
     newest = max(known, key=lambda last: last.time, default=NEVER_KNOWN)
     if len(before) == 1 or not known:
         return newest
     then = [np.array([last.value if last.time == newest.time else math.nan]) for last in before]
-    if judge(rule.shape, then, then, rule.fire, rule.rearm).fails[0]:
+    if getattr(judge(rule.shape, then, then, rule.fire, rule.rearm), way)[0]:
         return newest
     return min(known, key=lambda last: last.time)
 

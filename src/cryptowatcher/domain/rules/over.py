@@ -10,17 +10,14 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 
-import numpy as np
-
 from cryptowatcher.domain.alerts import Alert, Part, alert_id
 from cryptowatcher.domain.features import catalogue
 from cryptowatcher.domain.rules.check import parse_percent
 from cryptowatcher.domain.rules.compiled import CompiledRule
-from cryptowatcher.domain.rules.firing import LastKnown, Moment
+from cryptowatcher.domain.rules.firing import LastKnown, Moment, last_decided
 from cryptowatcher.domain.rules.lifecycle import Standing
 from cryptowatcher.domain.rules.model import Firing
 from cryptowatcher.domain.rules.tree import calls
-from cryptowatcher.domain.rules.truth import judge
 
 
 def told_at(before: Standing | None, firing: Firing | None) -> int | None:
@@ -98,20 +95,7 @@ def _parts(rule: CompiledRule, values: Sequence[float], back: Sequence[float]) -
 def _ended_unseen(rule: CompiledRule, before: Sequence[LastKnown], began: int, time: int) -> bool:
     """Whether the condition was not known for longer than an observation stays current. What changes as time
     passes is known all the while."""
-    last = _last_held(rule, before)
+    last = last_decided(rule, before, "holds")
     if time - max(last.time, began) <= last.valid_for:
         return False
     return not any(catalogue()[call.name].timed for look in rule.shape.looks for call in calls(look.number))
-
-
-def _last_held(rule: CompiledRule, before: Sequence[LastKnown]) -> LastKnown:
-    """Where the condition was last known to hold: when a number was last known, if what was known then decides.
-    Otherwise where the one that was unknown for longest was known."""
-    known = [last for last in before if last.time]
-    newest = max(known, key=lambda last: last.time)
-    if len(before) == 1:
-        return newest
-    then = [np.array([last.value if last.time == newest.time else math.nan]) for last in before]
-    if judge(rule.shape, then, then, rule.fire, rule.rearm).holds[0]:
-        return newest
-    return min(known, key=lambda last: last.time)

@@ -55,7 +55,7 @@ bench: $(READY) ## Measure the numbers the project holds itself to
 	$(BIN)/python -m benchmarks
 
 chaos: $(READY) ## Kill -9 at random moments, and other long runs
-	$(BIN)/pytest -q -m chaos
+	$(BIN)/pytest -q -m chaos --timeout 0
 
 mutate: $(READY) ## Change the code in small wrong ways and see whether a test notices; hours. FILES=… for some files
 	$(BIN)/python -m tools.mutate $(FILES)

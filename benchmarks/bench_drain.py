@@ -26,12 +26,11 @@ from random import Random
 
 import msgspec
 
-from benchmarks.bench_storm import make_alert
 from cryptowatcher.adapters.channels.webhook import WebhookConfig
 from cryptowatcher.adapters.clock import SystemClock
 from cryptowatcher.adapters.stores.sqlite import open_sqlite_store
 from cryptowatcher.domain.addresses import Outbound
-from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.alerts import Alert, alert_id
 from cryptowatcher.domain.deliveries import Delivery, delivery_id
 from cryptowatcher.domain.rules.model import rule_id
 from cryptowatcher.logs import set_up
@@ -102,6 +101,31 @@ async def drain(folder: Path, counts: Mapping[str, int], ports: Mapping[str, int
         task.cancel()
         await asyncio.wait([task])
     return *took, working
+
+
+def make_alert(rule: str, event_time: int) -> Alert:
+    return Alert(
+        id=alert_id(rule=rule, version=1, pair="bitcoin/usd", kind="edge", event_time=event_time),
+        owner="local",
+        rule=rule,
+        rule_name="btc drops",
+        version=1,
+        pair="bitcoin/usd",
+        kind="edge",
+        event_time=event_time,
+        at=event_time + 700,
+        seq=12,
+        condition="change(5m) <= -5%",
+        value=-0.05234,
+        constant=-0.05,
+        previous=-0.041,
+        price=50_123.456,
+        source="coingecko",
+        received_at=event_time + 500,
+        gap_ms=0,
+        advice="info",
+        channels=("ops",),
+    )
 
 
 def _sent(tx: Tx) -> int:

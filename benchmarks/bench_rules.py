@@ -98,9 +98,9 @@ class Market:
         self.price[cols] *= 1 + self._rng.normal(0, self._move, len(cols))
         batch = instant(self.names, cols, self.price[cols], self._now)
         begin, cpu = time.perf_counter(), time.process_time()
-        alerts, _, _ = self.engine.step(batch, seq=self._seq, at=self._now)
+        told, _, _ = self.engine.step(batch, seq=self._seq, at=self._now)
         took = 1_000 * (time.perf_counter() - begin), 1_000 * (time.process_time() - cpu)
-        self.fired += alerts
+        self.fired += told.each()
         self.engine.changes()
         return took
 

@@ -42,7 +42,8 @@ def enrol_one_each(engine: Engine, names: tuple[str, ...], numbers: Sequence[str
         rule_id = f"r{1 << 40 | place:012x}"
         spec = RuleSpec(name=f"{when} on {pair}", pairs=(pair,), when=when)
         rule = Rule(id=rule_id, owner="local", version=1, spec=spec)
-        engine.apply(RuleChange(number=1, rule_id=rule_id, owner="local", head=0, saved_at=0, rule=rule), seq=0)
+        change = RuleChange(number=1, rule_id=rule_id, owner="local", head=0, saved_at=0, rule=rule)
+        engine.apply_many([(0, change)])
 
 
 def with_rules(state: EngineState, cols: Ints, numbers: Floats) -> EngineState:

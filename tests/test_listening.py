@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import subprocess
 import sys
 import threading
 
@@ -12,6 +10,7 @@ import pytest
 
 from cryptowatcher.errors import ConfigError
 from cryptowatcher.listening import OURS, SEND_BUFFER, listen, listening
+from tests.processes import PATIENCE, ran
 
 
 def occupied() -> tuple[socket.socket, int]:
@@ -35,7 +34,7 @@ def test_a_port_that_becomes_free_is_taken() -> None:
     freed.start()
     with listen("127.0.0.1", port, patience=60, pause=0.001) as sock:
         assert sock.getsockname()[1] == port
-    freed.join()
+    freed.join(PATIENCE)
 
 
 def test_an_address_of_another_machine_is_named() -> None:
@@ -66,7 +65,8 @@ def test_ipv6_is_served_too() -> None:
 INHERIT = """
 import os, sys
 from cryptowatcher.listening import listening
-host, port, name = sys.argv[1:]
+given, host, port, name = sys.argv[1:]
+os.dup2(int(given), 3)
 os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": name}
 with listening(host, int(port), os.environ, patience=0.01) as door:
     print(door.port, door.given, "LISTEN_FDS" in os.environ, os.get_inheritable(door.sockets[0].fileno()))
@@ -75,20 +75,7 @@ with listening(host, int(port), os.environ, patience=0.01) as door:
 
 def inherited(sock: socket.socket, host: str, port: int, name: str) -> list[str]:
     """What a process makes of a socket that it finds at descriptor 3."""
-    moved = os.dup(sock.fileno())
-
-    def place() -> None:
-        os.dup2(moved, 3, inheritable=True)
-
-    done = subprocess.run(
-        [sys.executable, "-c", INHERIT, host, str(port), name],
-        preexec_fn=place,
-        close_fds=False,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    os.close(moved)
+    done = ran(sys.executable, "-c", INHERIT, str(sock.fileno()), host, str(port), name, pass_fds=[sock.fileno()])
     return done.stdout.split() or [done.stderr.strip().splitlines()[-1]]
 
 
@@ -140,7 +127,6 @@ with listening("127.0.0.1", 0, os.environ) as door:
 
 
 def test_the_port_goes_from_life_to_life_of_one_process() -> None:
-    said = subprocess.run([sys.executable, "-c", HAND_OVER], capture_output=True, text=True, check=True).stdout
-    lives = said.splitlines()
+    lives = ran(sys.executable, "-c", HAND_OVER).stdout.splitlines()
     assert len(lives) == 4
     assert len(set(lives)) == 1

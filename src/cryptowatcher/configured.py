@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+import structlog
+
+from cryptowatcher.domain.rules.check import doubt_about
 from cryptowatcher.domain.rules.model import LOCAL_OWNER, RuleSpec
 from cryptowatcher.ports import Clock, Journal, Store, Tx
+
+log = structlog.get_logger()
 
 
 async def sync_rules(
@@ -20,6 +25,9 @@ async def sync_rules(
 ) -> None:
     """Make an owner's configured rules and lists of pairs those of the configuration: changed ones change, absent
     ones go. A list that other rules are on stays, and is the owner's from then on."""
+    for spec in rules:
+        if doubt := doubt_about(spec):
+            log.warning("a rule of the configuration is doubtful", rule=spec.name, why=doubt)
     head = await journal.head()
 
     def save(tx: Tx) -> None:

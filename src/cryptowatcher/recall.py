@@ -6,7 +6,8 @@ stands, in the watcher's own process after a start or in any other beside it. No
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -102,19 +103,33 @@ def _left(tx: Tx, *, journal: str, damaged: set[int]) -> _Left | None:
 
 async def _restore(watcher: Watcher, head: Head, store: Store, work: Work) -> None:
     """A few parts at a time, so that others use the store in between. Raises Damaged."""
-    raw: dict[str, bytes] = {}
-
-    def take(parts: dict[str, bytes], names: Collection[str]) -> None:
-        if len(parts) < len(names):
-            raise Damaged("a part is not there")
-        raw.update({name: decode_part(name, data) for name, data in parts.items()})
-
+    sealed: dict[str, bytes] = {}
     wanted = list(dict.fromkeys(head.names))
     for first in range(0, len(wanted), _PARTS):
         names = wanted[first : first + _PARTS]
-        parts = await store.run(partial(_parts, names=names))
-        await work(partial(take, parts, names))
-    await work(partial(watcher.restore, Whole(head, raw)))
+        sealed |= await store.run(partial(_parts, names=names))
+    if len(sealed) < len(wanted):
+        raise Damaged("a part is not there")
+    await work(partial(watcher.restore, Whole(head, _Opened(sealed, head.names))))
+
+
+class _Opened(Mapping[str, bytes]):
+    """Parts that are opened when somebody asks for them, which is as often as the head names them; then they are
+    gone. Millions of rules in parts and as columns besides would take nearly twice the memory."""
+
+    def __init__(self, sealed: dict[str, bytes], names: Sequence[str]) -> None:
+        self._sealed = sealed
+        self._left = Counter(names)
+
+    def __getitem__(self, name: str) -> bytes:
+        self._left[name] -= 1
+        return decode_part(name, self._sealed[name] if self._left[name] else self._sealed.pop(name))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sealed)
+
+    def __len__(self) -> int:
+        return len(self._sealed)
 
 
 def _parts(tx: Tx, *, names: Collection[str]) -> dict[str, bytes]:

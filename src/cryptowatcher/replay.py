@@ -122,7 +122,7 @@ def rules_of(specs: Iterable[RuleSpec], lists: Mapping[str, Sequence[str]] = Map
     """The first version of these rules. ConfigError for one that is wrong, and for two of the same name."""
     rules: dict[str, Rule] = {}
     for spec in specs:
-        check_spec(spec)
+        check_spec(spec, stands=True)
         rule = Rule(
             id=rule_id(LOCAL_OWNER, spec.name),
             owner=LOCAL_OWNER,

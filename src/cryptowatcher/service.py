@@ -9,6 +9,9 @@ from collections.abc import Mapping
 
 import structlog
 
+_WAIT = 1.0
+"""Seconds for what is said once: without READY=1 a manager ends us in the end."""
+
 log = structlog.get_logger()
 
 
@@ -29,17 +32,17 @@ class Service:
     def ready(self, status: str) -> None:
         """We watch, and the page answers."""
         self._reloading = False
-        self._tell("READY=1", f"STATUS={status}")
+        self._tell("READY=1", f"STATUS={status}", wait=_WAIT)
 
     def reloading(self, monotonic: float) -> None:
         """We begin anew in place; `ready` follows. `monotonic` in seconds."""
         self._reloading = True
-        self._tell("RELOADING=1", f"MONOTONIC_USEC={int(monotonic * 1_000_000)}")
+        self._tell("RELOADING=1", f"MONOTONIC_USEC={int(monotonic * 1_000_000)}", wait=_WAIT)
 
     def stopping(self) -> None:
         """We end; unless it is to begin anew, which is no stop to the manager."""
         if not self._reloading:
-            self._tell("STOPPING=1")
+            self._tell("STOPPING=1", wait=_WAIT)
 
     def status(self, text: str) -> None:
         """A line for people who ask the service manager."""
@@ -54,14 +57,17 @@ class Service:
             self._tell("WATCHDOG=1")
             await asyncio.sleep(self._watchdog / 2)
 
-    def _tell(self, *lines: str) -> None:
+    def _tell(self, *lines: str, wait: float = 0.0) -> None:
+        """One that does not listen must not hold us up; one that is busy for a moment may, for so many seconds."""
         if not self._address:
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(wait)
             try:
-                sock.sendto("\n".join(lines).encode(), self._address)
+                sock.connect(self._address)  # only so can be waited for room
+                sock.send("\n".join(lines).encode())
             except OSError as error:
-                log.warning("the service manager cannot be told", what=lines[0], why=error.strerror)
+                log.warning("the service manager cannot be told", what=lines[0], why=error.strerror or str(error))
 
 
 def _watchdog_seconds(environ: Mapping[str, str]) -> float | None:

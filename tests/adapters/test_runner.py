@@ -13,6 +13,7 @@ import pytest
 from cryptowatcher.adapters.runner import Inline, Runner, Threaded, UnknownOutcome
 from cryptowatcher.adapters.sqlite_file import SqliteSession, connect
 from cryptowatcher.errors import ConfigError, Unavailable
+from tests.processes import PATIENCE
 
 
 class Recorder:
@@ -75,7 +76,7 @@ async def _blocked(run: Runner[list[str]], jobs: list[Callable[[list[str]], obje
 
     def hold(_log: list[str]) -> None:
         loop.call_soon_threadsafe(busy.set)
-        gate.wait()
+        assert gate.wait(PATIENCE)
         raise TimeoutError
 
     first = asyncio.create_task(run(hold))
@@ -106,7 +107,7 @@ def test_what_comes_while_a_job_runs_goes_with_it() -> None:
 
         def hold(log: list[str]) -> str:
             loop.call_soon_threadsafe(busy.set)
-            gate.wait()
+            assert gate.wait(PATIENCE)
             return _note("first")(log)
 
         async with Threaded("t").open(lambda: session) as run:
@@ -129,7 +130,7 @@ def test_what_waits_at_the_end_is_done_before_it() -> None:
         session, gate = Recorder(), threading.Event()
 
         def hold(log: list[str]) -> str:
-            gate.wait()
+            assert gate.wait(PATIENCE)
             return _note("first")(log)
 
         async with Threaded("t").open(lambda: session) as run:
@@ -140,6 +141,15 @@ def test_what_waits_at_the_end_is_done_before_it() -> None:
         assert session.log[-2:] == ["commit", "close"]
 
     asyncio.run(main())
+
+
+def test_a_connection_that_cannot_be_closed_is_said_and_keeps_nobody_waiting() -> None:
+    async def main() -> None:
+        async with Threaded("t").open(lambda: Recorder("close", LookupError("no"))) as run:
+            assert await run(_note("first")) == "first"
+
+    with pytest.raises(LookupError):
+        asyncio.run(asyncio.wait_for(main(), PATIENCE))
 
 
 def test_a_job_that_raises_is_undone_alone() -> None:
@@ -388,7 +398,7 @@ def test_its_meter_can_ask_how_many_wait() -> None:
 
             def hold(_log: list[str]) -> None:
                 loop.call_soon_threadsafe(busy.set)
-                gate.wait()
+                assert gate.wait(PATIENCE)
 
             first = asyncio.create_task(run(hold))
             await busy.wait()

@@ -269,21 +269,24 @@ from pathlib import Path
 from cryptowatcher.adapters.journals.sqlite import open_sqlite_journal
 from cryptowatcher.testing.contracts.journal import SetClock, beats
 
+def say(*words):
+    os.write(1, f"{' '.join(map(str, words))}\\n".encode())  # whole, whatever else is being written
+
 async def append_for_ever(path):
     async with open_sqlite_journal(Path(path), clock=SetClock()) as journal:
         number = await journal.last_number("w")
         while True:
             head = await journal.append(beats(number + 1, number + 3))
             number += 3
-            print(head, flush=True)
+            say(head)
 
 for _ in range(int(sys.argv[2])):
     child = os.fork()
     if not child:
+        say("born", os.getpid())
         asyncio.run(append_for_ever(sys.argv[1]))
-    print("born", child, flush=True)
     os.waitpid(child, 0)
-    print("died", flush=True)
+    say("died")
 """
 
 

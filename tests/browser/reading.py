@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from cryptowatcher.web.files import BUILT
 from tests.browser.stage import PATIENCE, Stage, browser_program
+
+T = TypeVar("T")
 
 PROGRAM = browser_program()
 AXE = Path(__file__).parents[2] / "frontend" / "node_modules" / "axe-core" / "axe.min.js"
@@ -53,6 +56,38 @@ def reader(
     assert not wrong, wrong
 
 
+def until(
+    page: Any, ask: Callable[[], T], wanted: Callable[[T], object], what: str, patience: float = PATIENCE
+) -> T:
+    """What is asked again and again, as soon as it is as wanted. The page goes on meanwhile."""
+    end = time.monotonic() + patience
+    while not wanted(answer := ask()):
+        assert time.monotonic() < end, f"{what}: not within {patience} s, but {answer!r:.1000}"
+        page.wait_for_timeout(50)
+    return answer
+
+
+def answered(page: Any, path: str, wanted: Callable[[Any], object]) -> Any:
+    """What the API answers, as soon as it is as wanted: the program works once a second."""
+    return until(page, lambda: page.request.get(path).json(), wanted, path)
+
+
+def shown_price(page: Any, pair: str, price: float) -> None:
+    """Rules have seen it by then."""
+    answered(page, f"/api/v1/prices/{pair}", lambda answer: answer.get("price") == price)
+
+
+def comes_to(page: Any, script: str, argument: Any = None) -> Any:
+    """What a function of the page comes to. Playwright itself would wait for a promise for ever."""
+    late = f"new Promise((_, fail) => setTimeout(() => fail(new Error('it came to nothing')), {PATIENCE}e3))"
+    return page.evaluate(f"(argument) => Promise.race([({script})(argument), {late}])", argument)
+
+
+def drawn(page: Any) -> None:
+    """Two pictures later: what the page knew before is in what it shows."""
+    comes_to(page, "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 AWAY = re.compile(r"Failed to load resource: (net::ERR_|the server responded with a status of 503)")
 
 
@@ -71,8 +106,10 @@ UNCOVER = """() => {
 def violations(page: Any, within: str = "body") -> list[str]:
     page.evaluate(UNCOVER)
     wanted = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-    found = page.evaluate(
-        "([within, wanted]) => axe.run(within, {runOnly: wanted, resultTypes: ['violations']})", [within, wanted]
+    found = comes_to(
+        page,
+        "([within, wanted]) => axe.run(within, {runOnly: wanted, resultTypes: ['violations']})",
+        [within, wanted],
     )
     return [violation(each) for each in found["violations"]]
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
 import shutil
-import signal
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -20,10 +18,11 @@ from cryptowatcher.testing.fake_coingecko import FakeCoinGecko
 from cryptowatcher.testing.market import Market
 from cryptowatcher.testing.misbehaviour import Misbehaviour
 from cryptowatcher.testing.wire import LocalService
+from tests.processes import killed, last_of, stopped
 from tests.program.test_run import free_port
 
 T = TypeVar("T")
-PATIENCE = 240
+PATIENCE = 120
 """Seconds. Machines are slow when others use them too."""
 
 CONFIGURATION = """
@@ -129,11 +128,15 @@ class Stage:
         finally:
             self._do(self._end())
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
+            self._thread.join(PATIENCE)
             self._loop.close()
 
     def _do(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
+        except TimeoutError:
+            said = last_of(self.folder / "said")
+            raise AssertionError(f"not within {PATIENCE} s; the program said at last:\n{said}") from None
 
     async def _start(self) -> None:
         command = (sys.executable, "-m", "cryptowatcher", "run", "--config", "cryptowatcher.toml")
@@ -157,13 +160,11 @@ class Stage:
 
     async def _stop(self) -> None:
         assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
-        await self._process.wait()
+        await stopped(self._process)
 
     async def _kill(self) -> None:
         assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGKILL)
-        await self._process.wait()
+        await killed(self._process)
 
     async def _end(self) -> None:
         if self._process is not None and self._process.returncode is None:

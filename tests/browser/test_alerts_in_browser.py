@@ -9,7 +9,17 @@ from typing import Any
 
 import pytest
 
-from tests.browser.reading import AXE, LOOKS, in_browser, judged_by_axe, reader, violations
+from tests.browser.reading import (
+    AXE,
+    LOOKS,
+    answered,
+    in_browser,
+    judged_by_axe,
+    reader,
+    shown_price,
+    until,
+    violations,
+)
 from tests.browser.stage import Stage
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright here: make setup")
@@ -34,28 +44,20 @@ def filled(stage: Stage, browser: Any) -> Stage:
         assert made.ok, made.text()
         page.goto("/alerts?seen=no")
         sync_api.expect(page.locator("li[id^=alert-]").first).to_be_visible()
-        until(page, "/api/v1/alerts?limit=1000", lambda answer: len(answer["items"]) > 100)
+        answered(page, "/api/v1/alerts?limit=1000", lambda answer: len(answer["items"]) > 100)
     return stage
-
-
-def until(page: Any, path: str, wanted: Any) -> Any:
-    """What the API answers, as soon as it is as wanted: the program works once a second."""
-    while not wanted(answer := page.request.get(path).json()):
-        page.wait_for_timeout(100)
-    return answer
 
 
 def scrolled(page: Any, wanted: Callable[[float], bool]) -> None:
     """Scrolling takes a while."""
-    while not wanted(page.evaluate("scrollY")):
-        page.wait_for_timeout(50)
+    until(page, lambda: page.evaluate("scrollY"), wanted, "how far the page was scrolled")
 
 
 def bitcoin_rises(stage: Stage, page: Any) -> None:
     """Its rule fires, whatever was before."""
     for price in (60_000.0, 66_000.0):
         stage.price("bitcoin", price)
-        until(page, "/api/v1/prices/bitcoin/usd", lambda answer, price=price: answer["price"] == price)
+        shown_price(page, "bitcoin/usd", price)
 
 
 def test_an_alert_comes_in_by_itself_says_why_and_is_acknowledged_by_keys(filled: Stage, browser: Any) -> None:
@@ -104,7 +106,7 @@ def test_who_reads_further_down_is_not_disturbed_and_older_ones_follow(filled: S
         page.goto("/alerts")
         rows = page.locator("li[id^=alert-]")
         expect(rows).to_have_count(100)
-        page.mouse.wheel(0, 900)
+        page.evaluate("scrollTo(0, 900)")  # a wheel is lost before the rows are on the screen
         scrolled(page, lambda y: y > 500)
         newest = rows.first.get_attribute("id")
         bitcoin_rises(filled, page)
@@ -118,6 +120,26 @@ def test_who_reads_further_down_is_not_disturbed_and_older_ones_follow(filled: S
         rows.last.scroll_into_view_if_needed()
         expect(page.get_by_text("That is all.")).to_be_attached()
         assert rows.count() > 100
+
+
+def test_what_comes_while_the_list_is_being_read_is_shown_too(filled: Stage, browser: Any) -> None:
+    expect = sync_api.expect
+    with reader(browser, filled) as page:
+        page.goto("/alerts")
+        rows = page.locator("li[id^=alert-]")
+        expect(rows).to_have_count(100)
+        newest = rows.first.get_attribute("id")
+        held: list[tuple[Any, Any]] = []
+        page.route("**/api/v1/alerts?*", lambda route: held.append((route, route.fetch())))
+        with page.expect_request("**/api/v1/alerts?*"):
+            page.reload()
+        until(page, lambda: held, bool, "the answer without what comes now")
+        bitcoin_rises(filled, page)
+        expect(page.get_by_role("link", name=re.compile("^Alerts.*1"))).to_be_visible()  # it came by the stream
+        ((route, answer),) = held
+        route.fulfill(response=answer)
+        expect(rows.first.get_by_role("link")).to_have_text(FIRED)
+        expect(rows.first).not_to_have_id(newest)
 
 
 def test_what_is_shown_stands_in_the_address(filled: Stage, browser: Any) -> None:
@@ -181,7 +203,7 @@ def test_everybody_can_use_the_alerts(filled: Stage, browser: Any, tmp_path: Pat
     """axe finds nothing, nothing is cut off; pictures of what was seen are kept in the test's folder."""
     with reader(browser, filled, reduced_motion="reduce") as page:
         bitcoin_rises(filled, page)
-        listed = until(page, "/api/v1/alerts?advice=sell", lambda answer: answer["items"])
+        listed = answered(page, "/api/v1/alerts?advice=sell", lambda answer: answer["items"])
         one = listed["items"][0]["id"]
         for name, path, there in (
             ("inbox", "/alerts", "li[id^=alert-]"),

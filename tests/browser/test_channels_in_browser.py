@@ -4,6 +4,7 @@ browser, pushed through a service that checks them as a real one would."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import threading
 from collections.abc import Coroutine, Iterator
@@ -20,7 +21,16 @@ from cryptowatcher.testing.contracts.channel import sample_alert, sample_message
 from cryptowatcher.testing.fake_push import FakeBrowser
 from cryptowatcher.testing.push_services import PushService, discord
 from cryptowatcher.testing.wire import LocalService
-from tests.browser.reading import AXE, LOOKS, in_browser, judged_by_axe, reader, violations
+from tests.browser.reading import (
+    AXE,
+    LOOKS,
+    comes_to,
+    in_browser,
+    judged_by_axe,
+    reader,
+    until,
+    violations,
+)
 from tests.browser.stage import PATIENCE, Stage
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright here: make setup")
@@ -63,7 +73,7 @@ class Beside:
             for service in services:
                 self.do(service.__aexit__(None, None, None))
             self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
+            self._thread.join(PATIENCE)
             self._loop.close()
 
 
@@ -73,28 +83,24 @@ def card(page: Any, name: str) -> Any:
 
 def wait_for_worker(page: Any) -> None:
     """Until it answers for the page."""
-    page.evaluate(
+    comes_to(
+        page,
         """async () => {
              const { serviceWorker } = navigator;
              const taken = new Promise((done) => serviceWorker.addEventListener("controllerchange", done));
              if (!serviceWorker.controller) await taken;
-           }"""
+           }""",
     )
 
 
-def notifications(page: Any, count: int) -> list[dict[str, str]]:
-    """The notifications of this browser, once there are so many and their words stand still."""
-    found: list[dict[str, str]] = page.evaluate(
-        """async (count) => {
-             const registration = await navigator.serviceWorker.ready;
-             for (let before = ""; ; await new Promise(requestAnimationFrame)) {
-               const all = await registration.getNotifications();
-               const found = all.map(({ title, data }) => ({ title, path: data.path }));
-               if (found.length === count && JSON.stringify(found) === before) return found;
-               before = JSON.stringify(found);
-             }
-           }""",
-        count,
+def notifications(page: Any, *titles: str, patience: float) -> dict[str, str]:
+    """Title → where it leads, of the notifications of this browser, once they are these."""
+    now = """async () => {
+      const all = await (await navigator.serviceWorker.ready).getNotifications();
+      return Object.fromEntries(all.map(({ title, data }) => [title, data?.path]));
+    }"""
+    found: dict[str, str] = until(
+        page, lambda: comes_to(page, now), lambda found: found.keys() == {*titles}, "notifications", patience
     )
     return found
 
@@ -185,21 +191,34 @@ def test_messages_arrive_as_notifications_of_this_browser(stage: Stage, browser:
         ((one),) = browsers
         assert len(one.owner_key) == 87, "65 bytes"
 
-        devtools, worker = page.context.new_cdp_session(page), {}
-        devtools.on(
-            "ServiceWorker.workerRegistrationUpdated", lambda told: worker.update(told["registrations"][0])
-        )
+        devtools, workers = page.context.new_cdp_session(page), dict[str, str]()
+
+        def note(told: dict[str, Any]) -> None:
+            for each in told["registrations"]:
+                if not each["isDeleted"]:
+                    workers[each["scopeURL"]] = each["registrationId"]
+
+        devtools.on("ServiceWorker.workerRegistrationUpdated", note)
         devtools.send("ServiceWorker.enable")
         wait_for_worker(page)
+        until(page, lambda: workers.get(f"{stage.page}/"), bool, "the number of the worker")
         told = shown(sample_message(sample_alert()))
         again = msgspec.structs.replace(told, title="once more")
-        for data in (fitting(told, MOST).decode(), fitting(again, MOST).decode(), "not JSON"):
-            pushed = {"origin": stage.page, "registrationId": worker["registrationId"], "data": data}
-            devtools.send("ServiceWorker.deliverPushMessage", pushed)
-        seen = {each["title"]: each["path"] for each in notifications(page, 2)}
-        assert seen == {"once more": told.path, "cryptowatcher": "/alerts"}, (
-            "the same takes the place of the first"
-        )
+
+        def push(data: str, *titles: str) -> dict[str, str]:
+            """As a push service does: again, if nothing came of it."""
+            identity = workers[f"{stage.page}/"]
+            for patience in (10, 20, 30):
+                pushed = {"origin": stage.page, "registrationId": identity, "data": data}
+                devtools.send("ServiceWorker.deliverPushMessage", pushed)
+                with contextlib.suppress(AssertionError):
+                    return notifications(page, *titles, patience=patience)
+            raise AssertionError(f"{titles} are not shown")
+
+        push(fitting(told, MOST).decode(), told.title)
+        push(fitting(again, MOST).decode(), "once more")  # the same takes the place of the first
+        leads = {"once more": told.path, "cryptowatcher": "/alerts"}
+        assert push("not JSON", *leads) == leads
         click(page, "once more")
         expect(page).to_have_url(f"{stage.page}{told.path}")
 

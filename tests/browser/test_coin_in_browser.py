@@ -11,7 +11,16 @@ from typing import Any
 import apsw
 import pytest
 
-from tests.browser.reading import AXE, LOOKS, in_browser, judged_by_axe, reader, violations
+from tests.browser.reading import (
+    AXE,
+    LOOKS,
+    comes_to,
+    drawn,
+    in_browser,
+    judged_by_axe,
+    reader,
+    violations,
+)
 from tests.browser.stage import Stage
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright here: make setup")
@@ -43,11 +52,6 @@ def past(stage: Stage) -> Stage:
         store.executemany(f"INSERT OR REPLACE INTO candles ({columns}) VALUES ({marks})", rows)
     store.close()
     return stage
-
-
-TWO_PICTURES_LATER = """() => fetch("/health/live").then((answer) => answer.text()).then(
-  () => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn))))"""
-"""By then the page has read what was answered before, and has drawn it."""
 
 
 def hour(price: float, ago: int) -> tuple[float, float, float, float]:
@@ -192,4 +196,5 @@ def test_candles_that_come_after_the_reader_has_left_are_drawn_nowhere(past: Sta
         with page.expect_response("**/api/v1/candles/**") as answer:
             held[0].continue_()
         answer.value.finished()
-        page.evaluate(TWO_PICTURES_LATER)
+        comes_to(page, "() => fetch('/health/live').then((answer) => answer.text())")  # what came before is read
+        drawn(page)

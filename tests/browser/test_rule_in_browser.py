@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.browser.past import pretend_a_past
-from tests.browser.reading import AXE, LOOKS, in_browser, judged_by_axe, reader, violations
+from tests.browser.reading import AXE, LOOKS, drawn, in_browser, judged_by_axe, reader, violations
 from tests.browser.stage import Stage
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright here: make setup")
@@ -136,7 +136,7 @@ def test_an_answer_that_comes_late_does_not_speak_for_what_is_written_now(stage:
         with page.expect_response("**/api/v1/rules/check"):
             held[0].continue_()
         expect(said(page)).to_be_visible()
-        page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        drawn(page)
         expect(page.locator("main .words")).to_contain_text("rises to 222")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.browser.reading import AXE, LOOKS, WIDE, in_browser, judged_by_axe, reader, violations
+from tests.browser.reading import AXE, LOOKS, WIDE, in_browser, judged_by_axe, reader, shown_price, violations
 from tests.browser.stage import Stage
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright here: make setup")
@@ -200,6 +200,7 @@ def test_a_line_is_moved_by_mouse_and_by_keys_and_only_its_number_changes(
     expect = sync_api.expect
     with reader(browser, stage) as page:
         show_candles(page)
+        shown_price(page, "solana/usd", 100.0)  # one that comes later moves the line away from under the mouse
         page.goto("/coin/solana/usd")
         handle = page.get_by_role("slider", name="Price of the rule sol line")
         expect(handle).to_be_visible()

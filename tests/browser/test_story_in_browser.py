@@ -42,6 +42,7 @@ def test_the_story_of_the_page(stage: Stage, browser: Any, tmp_path: Path) -> No
         page.story = tmp_path
         makes_the_first_account(page, stage)
         makes_a_rule_of_a_coin(page)
+        sees_a_price_that_arms_it(page, stage)
         first = reads_the_alert_that_came(page, stage)
         adds_a_channel(page, hook)
         hears_of_the_second_alert(page, stage, hook)
@@ -93,8 +94,15 @@ def makes_a_rule_of_a_coin(page: Any) -> None:
     page.get_by_role("button", name="Save the rule").click()
     expect(page.get_by_text("Saved: it counts from the next price on.")).to_be_visible()
     rule = page.get_by_role("main").locator("li, tr, [role=row]").filter(has_text="bitcoin over 61k")
-    expect(rule.first).to_contain_text("Watching")  # a price has armed it
+    expect(rule.first).to_contain_text("Watching")
     keep(page, "rules")
+
+
+def sees_a_price_that_arms_it(page: Any, stage: Stage) -> None:
+    """The first price that a rule sees only arms it: one below its limit comes before the one above."""
+    stage.price("bitcoin", 60_450.0)
+    page.get_by_role("link", name="Market", exact=True).click()
+    sync_api.expect(page.locator("tr[data-pair='bitcoin/usd']")).to_contain_text("$60,450")
 
 
 def reads_the_alert_that_came(page: Any, stage: Stage) -> str:
@@ -108,7 +116,7 @@ def reads_the_alert_that_came(page: Any, stage: Stage) -> str:
     keep(page, "inbox")
     alert.get_by_role("link").click()
     why = page.get_by_role("region", name="Why")
-    for said in ("$61,500", "$60,400", "$61,000", "coingecko", "bitcoin over 61k"):
+    for said in ("$61,500", "$60,450", "$61,000", "coingecko", "bitcoin over 61k"):
         expect(why).to_contain_text(said)
     keep(page, "alert")
     page.get_by_role("button", name="Acknowledge").click()

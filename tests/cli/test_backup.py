@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
@@ -30,6 +29,7 @@ from cryptowatcher.ports import Cursor, Journal, Step, Store
 from cryptowatcher.supervise import only_instance
 from tests.cli.terminal import Terminal, alert, delivery
 from tests.pipeline.inline import Hands
+from tests.processes import PATIENCE, ran
 
 CLOCK = Hands(1_722_838_500_000)
 
@@ -151,14 +151,9 @@ def test_damaged_data_are_not_called_a_backup(terminal: Terminal) -> None:
 def test_a_full_disk_leaves_no_half_backup(terminal: Terminal) -> None:
     fill(terminal.folder / "data", 2_000)
     limit = (terminal.folder / "data/journal.db").stat().st_size // 2
-    run = subprocess.run(
-        [sys.executable, "-m", "cryptowatcher", "backup", "kept"],
-        cwd=terminal.folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
-    )
+    small = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))"
+    program = "from cryptowatcher.cli import main; main()"
+    run = ran(sys.executable, "-c", f"{small}; {program}", "backup", "kept", cwd=terminal.folder)
     assert run.returncode == 2, run.stderr
     assert run.stderr.startswith("Error: ")
     assert "Traceback" not in run.stderr
@@ -320,7 +315,9 @@ print(step)
 def killed_at_each_step(act: str, folder: Path, other: Path = Path()) -> int:
     """Do it in `folder-0`, `folder-1`, …, killed there at step 0, 1, … until it was not; how many kills."""
     command = [sys.executable, "-W", "ignore", "-c", KILLED_AT, act, str(folder), str(other)]
-    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    done = ran(*command)
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
 
 
 def copies_of(folder: Path, most: int = 20) -> None:
@@ -405,7 +402,7 @@ db.wal_autocheckpoint(0)
 db.execute("UPDATE journal SET trimmed_at = 77")
 os._exit(0)
 """
-    subprocess.run([sys.executable, "-c", writer], check=True)
+    assert ran(sys.executable, "-c", writer).returncode == 0
     assert (tmp_path / "data/journal.db-wal").stat().st_size > 0
     restore(config_of(tmp_path / "data"), backup, clock=CLOCK)
     (aside,) = (tmp_path / "data").glob("before-restore-*")
@@ -525,7 +522,7 @@ sys.stdin.read()
         assert shell.stdin
         shell.stdout.readline()
         result = terminal.run("restore", backed_up, "--yes")
-        shell.stdin.close()
+        shell.communicate(timeout=PATIENCE)
     assert result.exit_code == 2, result.output
     assert "another program has" in result.stderr
     assert not list((terminal.folder / "data").glob("before-restore-*"))

@@ -58,6 +58,13 @@ def test_the_command_line_goes_before_all_others(terminal: Terminal) -> None:
     assert line == ["data_dir", str(terminal.folder / "b"), "--data-dir"]
 
 
+def test_a_rule_that_is_hardly_meant_is_a_warning(terminal: Terminal) -> None:
+    terminal.write("cryptowatcher.toml", '[[rules]]\nname = "a"\npairs = ["all"]\nwhen = "price > 100 + 5%"')
+    result = terminal.run("check")
+    assert result.exit_code == 0
+    assert "warning: rules[0].when: a percentage cannot be added to a number; write 105" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

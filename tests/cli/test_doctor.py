@@ -462,3 +462,11 @@ def test_a_clock_that_is_off_is_found(watched: Terminal, off: int, state: str) -
             return await asyncio.to_thread(lambda: list(examine(case)))
 
     assert told_of(asyncio.run(main()), "clock").state == state
+
+
+def test_a_rule_of_the_configuration_that_is_hardly_meant_is_a_warning(terminal: Terminal) -> None:
+    assert states(findings(terminal, "--offline"))["settings: rules"] == "ok"
+    terminal.write("cryptowatcher.toml", '[[rules]]\nname = "a"\npairs = ["all"]\nwhen = "price > 100 + 5%"')
+    found = findings(terminal, "--offline")
+    assert states(found)["settings: rules"] == "warning"
+    assert "write 105" in told_of(found, "rules").said

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from cryptowatcher.config import Config, load, name_of, resolve
+from cryptowatcher.domain.rules.check import check_spec
 from cryptowatcher.errors import ConfigError
 
 REMINDING = '[[rules]]\nname = "a"\npairs = ["all"]\nwhen = "price > 1"\nremind = "10m"'
@@ -181,6 +182,16 @@ def test_a_rule_names_channels_that_exist(tmp_path: Path) -> None:
 def test_a_rule_is_checked_whole(tmp_path: Path, old: str, new: str, place: str) -> None:
     error = error_of(tmp_path, EXAMPLE.replace(old, new))
     assert error.where == f"{tmp_path / 'cryptowatcher.toml'}: {place}"
+
+
+@pytest.mark.parametrize("when", ["price > 100 + 5%", "rsi(14, 1h) > 100"])
+def test_a_rule_that_would_not_be_saved_like_that_and_stands_there_stops_no_start(
+    tmp_path: Path, when: str
+) -> None:
+    config = load_text(tmp_path, EXAMPLE.replace("change(5m) <= -5%", when))
+    assert config.rules[0].when == when
+    with pytest.raises(ConfigError):
+        check_spec(config.rules[0])
 
 
 def test_variables_go_before_the_file(tmp_path: Path) -> None:

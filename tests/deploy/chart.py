@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from cryptowatcher.config import Config, load
+from tests.processes import ran
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "deploy/helm/cryptowatcher"
@@ -26,7 +27,7 @@ Object = dict[str, Any]
 
 def helm(*arguments: str, values: str = "") -> subprocess.CompletedProcess[str]:
     assert HELM
-    return subprocess.run([HELM, *arguments], input=values, capture_output=True, text=True, check=False)
+    return ran(HELM, *arguments, input=values)
 
 
 def template(

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -33,6 +32,7 @@ from tests.deploy.containers import (
     unit,
 )
 from tests.house.source import ROOT
+from tests.processes import ran
 
 BIN = Path(sys.executable).parent
 DIGEST = re.compile(r"^[\w./-]+:[\w.-]+@sha256:[0-9a-f]{64}$")
@@ -44,7 +44,7 @@ DRAIN_SECONDS = 25
 
 
 def test_hadolint_has_nothing_to_say_of_the_dockerfile() -> None:
-    done = subprocess.run([BIN / "hadolint", DOCKERFILE], capture_output=True, text=True, check=False)
+    done = ran(BIN / "hadolint", DOCKERFILE)
     assert (done.returncode, done.stdout) == (0, "")
 
 
@@ -115,7 +115,7 @@ def context(into: Path) -> Path:
 def wheel(of: Path, into: Path, **environ: str) -> tuple[str, bytes]:
     """Name and bytes of the wheel, built as the image builds it."""
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(into)]
-    done = subprocess.run(command, cwd=of, env=os.environ | environ, capture_output=True, text=True, check=False)
+    done = ran(*command, cwd=of, env=environ)
     assert done.returncode == 0, done.stderr
     (built,) = into.glob("*.whl")
     return built.name, built.read_bytes()
@@ -142,7 +142,7 @@ def test_the_compose_file_fits_the_compose_specification() -> None:
         "vendor.compose-spec",
         str(DEPLOY / "compose.yaml"),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = ran(*command)
     assert done.returncode == 0, done.stdout
 
 
@@ -317,9 +317,7 @@ def test_the_quadlet_container_has_no_rights_and_updates_only_to_what_says_that_
     not shutil.which("systemd-analyze"), reason="systemd-analyze of the package systemd is not here"
 )
 def test_systemd_understands_every_word_of_the_units() -> None:
-    done = subprocess.run(
-        ["systemd-analyze", "verify", SERVICE, SOCKET, BACKUP, TIMER], capture_output=True, text=True, check=False
-    )
+    done = ran("systemd-analyze", "verify", SERVICE, SOCKET, BACKUP, TIMER)
     said = [line for line in done.stderr.splitlines() if "cryptowatcher" in line]
     assert [
         line for line in said if not line.endswith("python is not executable: No such file or directory")
@@ -332,5 +330,5 @@ def test_systemd_understands_every_word_of_the_units() -> None:
 @pytest.mark.parametrize("file", [SERVICE, BACKUP], ids=["service", "backup"])
 def test_systemd_finds_the_services_well_locked_up(file: Path) -> None:
     command = ["systemd-analyze", "security", "--offline=yes", "--threshold=15", str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = ran(*command)
     assert done.returncode == 0, done.stdout[-200:]

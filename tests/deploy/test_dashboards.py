@@ -21,7 +21,8 @@ from cryptowatcher.testing.misbehaviour import Misbehaviour
 from cryptowatcher.testing.receiver import WebhookReceiver
 from tests.deploy.watching import RULES, RUNBOOKS, tool, unknown_in
 from tests.house.source import ROOT
-from tests.program.test_run import PATIENCE, SECRET, Program, configuration, free_port, running, shows
+from tests.processes import PATIENCE, stopped
+from tests.program.test_run import SECRET, Hook, Program, configuration, free_port, running, shows
 from tools.dashboards.boards import FOLDER, texts
 
 GRAFANA = ROOT / "deploy/grafana"
@@ -139,7 +140,7 @@ def test_every_query_has_an_answer_from_the_real_program(tmp_path: Path) -> None
     binary = tool("prometheus", "prometheus")
 
     async def main() -> None:
-        async with FakeCoinGecko(Market(3, 30)) as fake, WebhookReceiver(SECRET) as hook:
+        async with FakeCoinGecko(Market(3, 30)) as fake, Hook(SECRET) as hook:
             fake.set_price("bitcoin", 60_000.0)
             config, port = watched(tmp_path, fake, hook)
             async with running(config, port) as program:
@@ -220,8 +221,7 @@ async def prometheus(binary: str, folder: Path, watcher: int) -> AsyncIterator[P
                     await asyncio.sleep(0.1)
             yield Prometheus(client)
     finally:
-        process.terminate()
-        await process.wait()
+        await stopped(process)
 
 
 async def is_ready(client: httpx.AsyncClient) -> bool:

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.processes import ran
+
 ROOT = Path(__file__).resolve().parents[2]
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
@@ -49,7 +51,7 @@ def commands() -> Iterator[tuple[str, str]]:
 
 
 def checked_by(*command: str) -> str:
-    done = subprocess.run([str(PROGRAMS / command[0]), *command[1:]], capture_output=True, text=True, cwd=ROOT)
+    done = ran(PROGRAMS / command[0], *command[1:], cwd=ROOT)
     return "" if done.returncode == 0 else done.stdout + done.stderr
 
 
@@ -210,7 +212,7 @@ def test_every_update_waits_at_least_a_week() -> None:
 
 def release_notes(*args: str, tree: Path = ROOT) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(tree / "tools/release-notes"), *args]
-    return subprocess.run(command, capture_output=True, text=True)
+    return ran(*command)
 
 
 def test_the_changelog_has_notes_for_this_version() -> None:
@@ -285,12 +287,13 @@ def clone(tmp_path: Path) -> Path:
 
 def git(folder: Path, *args: str) -> None:
     someone = ("-c", "user.name=Someone", "-c", "user.email=someone@example.org", "-c", "commit.gpgsign=false")
-    subprocess.run(["git", *someone, *args], cwd=folder, check=True, capture_output=True)
+    done = ran("git", *someone, *args, cwd=folder)
+    assert done.returncode == 0, done.stderr
 
 
 @needs_git
 def test_two_builds_of_a_commit_are_the_same_bytes(clone: Path) -> None:
-    done = subprocess.run([str(clone / "tools/build-dist")], capture_output=True, text=True)
+    done = ran(clone / "tools/build-dist")
     assert done.returncode == 0, done.stderr
     assert sorted(path.suffix for path in (clone / "dist").iterdir()) == [".gz", ".whl"]
     with zipfile.ZipFile(next((clone / "dist").glob("*.whl"))) as wheel:
@@ -310,7 +313,7 @@ def test_a_build_that_depends_on_its_place_is_refused(clone: Path) -> None:
     )
     git(clone, "add", ".")
     git(clone, "commit", "--quiet", "--message", "Two")
-    done = subprocess.run([str(clone / "tools/build-dist")], capture_output=True, text=True)
+    done = ran(clone / "tools/build-dist")
     assert done.returncode == 1
     assert "differ" in done.stderr
     assert not (clone / "dist").exists()
@@ -318,7 +321,7 @@ def test_a_build_that_depends_on_its_place_is_refused(clone: Path) -> None:
 
 @needs_git
 def test_before_the_first_release_there_is_no_schema_to_keep(clone: Path) -> None:
-    done = subprocess.run([str(clone / "tools/changed-schema")], capture_output=True, text=True)
+    done = ran(clone / "tools/changed-schema")
     assert done.returncode == 0, done.stderr
     assert "no release before this commit" in done.stdout
 
@@ -329,6 +332,6 @@ def test_a_checkout_without_history_is_not_taken_for_one_without_releases(clone:
     git(clone, "commit", "--quiet", "--allow-empty", "--message", "Two")
     shallow = tmp_path / "shallow"
     git(clone, "clone", "--quiet", "--depth", "1", clone.as_uri(), str(shallow))
-    done = subprocess.run([str(shallow / "tools/changed-schema")], capture_output=True, text=True)
+    done = ran(shallow / "tools/changed-schema")
     assert done.returncode == 1
     assert "shallow" in done.stderr

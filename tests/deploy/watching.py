@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ import pytest
 import yaml
 
 from tests.house.source import ROOT
+from tests.processes import ran
 
 PROMETHEUS = ROOT / "deploy/prometheus"
 RULES = sorted((PROMETHEUS / "rules").glob("*.yml"))
@@ -44,7 +44,7 @@ def tool(name: str, package: str) -> str:
 
 def passes(*command: str | Path) -> str:
     """Runs it and gives its words; fails with them when it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = ran(*command)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -184,7 +184,7 @@ def _body(random: Random, batch: TickBatch, *, newest: int) -> Body:
         case 3:
             return Verdict(batch, accepted=True, evidence="two agree")
         case 4:
-            return ClockStep(60_000)
+            return ClockStep(random.choice((60_000, 3_600_000, -60_000, -86_400_000)))
         case 5 if batch.observed_at.min() > newest:
             return Verdict(batch, accepted=True, evidence="", anew=True)
         case _:

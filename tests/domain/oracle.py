@@ -155,7 +155,7 @@ class Oracle:
         if isinstance(body, Verdict) and body.anew:
             self._begin_anew(body.batch.names())
         if isinstance(body, ClockStep):
-            self.stepped += body.step
+            self.stepped += max(0, min(body.step, record.at - self.at))  # what the journal's time jumped by
         self.world.now = record.at - self.stepped
         self.world.awake += min(max(record.at - self.at, 0), LONGEST_BREATH) if self.at else 0
         self.at = record.at

@@ -442,3 +442,42 @@ def test_a_clock_that_is_put_forward_makes_nobody_seen() -> None:
     story.record(ClockStep(MINUTE), at=BEGIN + MINUTE)
     assert not story.record(Beat(), at=BEGIN + HOUR)
     assert story.state() == "unarmed"
+
+
+def test_a_clock_that_is_put_back_makes_nobody_silent() -> None:
+    story = Story("age > 5m")
+    story.see(90)
+    assert not story.record(ClockStep(-HOUR), at=story.time + 1_000)
+    assert beats(story, 7) == [6]
+
+
+def test_a_clock_that_is_right_again_after_it_was_ahead_hides_no_silence() -> None:
+    """The journal's time stays ahead, and goes on from there."""
+    story = Story("age > 5m")
+    story.see(90)
+    for step, passed in ((HOUR, HOUR), (-HOUR, 0), (HOUR, 0)):
+        story.time += passed
+        assert not story.record(ClockStep(step), at=story.time)
+    assert beats(story, 7) == [6]
+
+
+def test_a_clock_step_that_is_told_late_hides_no_silence_of_what_was_seen_after_it() -> None:
+    story = Story("age > 5m")
+    story.time += HOUR
+    story.see(90)
+    story.record(ClockStep(HOUR), at=story.time + 1_000)
+    assert beats(story, 7) == [6]
+
+
+def test_a_silence_is_told_once_whatever_the_clock_does() -> None:
+    """An age shrinks by a newer observation alone: a rule that fired for one does not begin again by a clock."""
+    story = Story("age > 5m", resolved=True)
+    story.see(90)
+    assert beats(story, 7) == [6]
+    story.time += 7 * MINUTE
+    for step in (HOUR, -HOUR, HOUR):
+        assert not story.record(ClockStep(step), at=story.time)
+    assert beats(story, 30) == []
+    story.time += 30 * MINUTE
+    (over,) = story.see(91)
+    assert over.kind == "resolved"

@@ -211,6 +211,22 @@ def test_one_by_one_or_many_at_once_is_the_same() -> None:
 # --- a number and its rules --------------------------------------------------------------------------
 
 
+def test_what_all_pairs_are_compared_with_is_found_alone_and_comes_back() -> None:
+    last, every, alive = np.array([4.0, 6.0]), np.arange(2), np.ones(3, np.bool_)
+    here, back = Constants(2), Constants(2)
+    here.add_everywhere(7.0, 1)
+    here.settle(last, alive)
+    back.restore(here.state(), last)
+    for each in (here, back):
+        assert (len(each), each.slots().tolist()) == (1, [1])
+        ((rows, slots),) = each.move(every, np.array([5.0, 8.0]))
+        assert (rows.tolist(), slots.tolist()) == ([1], [1])
+        assert each.move(every, np.array([5.0, 8.0])) == []
+        each.add(0, 4.5, 2)
+        each.settle(np.array([5.0, 8.0]), alive)
+        assert (len(each), each.slots().tolist()) == (2, [1, 2])
+
+
 def price(pairs: int) -> Watched:
     condition = parse("price > 1")
     assert isinstance(condition, Comparison)

@@ -190,6 +190,21 @@ def test_a_long_average_is_known_as_soon_as_history_is_told() -> None:
     assert known == np.mean([price for _, price in days[:200]])
 
 
+def test_the_usual_move_counts_what_is_told_of_bars_that_it_had_gone_over() -> None:
+    random, told, spread = Random(3), Told(), catalogue()["volatility"]
+    minutes = [*range(280), *range(292, 300)]  # some bars of five minutes are missing, but not too many
+    seen = []
+    for minute in minutes:
+        told.take(("tick", 0, [(BEGIN + minute * M, random.uniform(1, 2))], VALID_FOR))
+        seen.append(float(spread.step(told.memory, np.array([0]), (4 * H, 5 * M))[0]))
+    told.take(("fill", 0, [(BEGIN + minute * M, random.uniform(1, 2)) for minute in range(280, 292)], 2 * M))
+    after = spread.step(told.memory, np.array([0]), (4 * H, 5 * M)).tobytes()
+    told.restart()
+    assert after == spread.step(told.memory, np.array([0]), (4 * H, 5 * M)).tobytes()
+    assert np.isfinite(seen[-1])
+    assert after != np.float64(seen[-1]).tobytes()
+
+
 def test_a_telling_changes_nothing_of_what_was_observed() -> None:
     told = Told()
     for minute in range(30):

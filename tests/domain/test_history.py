@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cryptowatcher.domain.checkpoints import decode, encode
-from cryptowatcher.domain.features.history import TIERS, History, HistoryState, Tier, check_window, grid_of
+from cryptowatcher.domain.features.history import TIERS, History, HistoryState, check_window, grid_of
+from cryptowatcher.domain.features.tier import Tier
 from cryptowatcher.domain.intervals import MS, parse_duration
 from cryptowatcher.errors import ConfigError
 from tests.domain.journals import BEGIN, examples
@@ -231,9 +232,9 @@ def test_a_ring_keeps_what_its_longest_window_needs_and_then_grows_no_more(grid:
     cells = longest // grid
     for number in range(3 * cells if cells < 2_000 else cells + 3_000):
         time = BEGIN + number * grid
-        tier.add(col, np.array([time]), np.array([float(number)]), col)
+        tier.add(col, col, np.array([time]), np.array([float(number)]), col)
         if number % 97 == 0 and number >= cells:
-            found = tier.reference(col, np.array([time - longest]), longest)
+            found = tier.reference(col, col, np.array([time - longest]), longest)
             assert (found.time[0], found.price[0]) == (time - longest, number - cells)
     assert tier.rings.slots.tolist() == [cells + 2]
 
@@ -303,6 +304,18 @@ def test_a_window_that_is_asked_for_late_or_seldom_gives_what_it_would_have_give
         if number > 500 and random.random() < 0.02:
             late = asked.reference(col, 5 * M)[0]
             assert late == told.history.reference(col, 5 * M)[0]
+
+
+def test_a_window_that_nobody_asked_for_while_its_ring_was_written_over_and_grew_is_found_again() -> None:
+    told, time, cols = Told(3), BEGIN, [0, 1, 2]
+    for number in range(70):
+        time += (
+            5 * M if number < 56 else M
+        )  # faster when the ring is full for the second time: so it grows in place
+        told.tell(cols, [time] * 3, [1.0 + number] * 3, 10 * M)
+        if not 33 <= number < 64:
+            told.check(cols, H)
+    assert told.history.tiers[0].rings.base.tolist() == cols
 
 
 def test_a_window_over_more_than_was_ever_seen_is_unknown() -> None:

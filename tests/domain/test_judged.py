@@ -121,7 +121,7 @@ def constants(engine: Engine) -> list[tuple[str, list[object]]]:
 def test_rules_of_many_kinds_at_once_leave_the_same_bytes_as_one_by_one() -> None:
     one, many = Engine(), Engine()
     for seq, change in changes(400):
-        one.apply(change, seq=seq)
+        one.apply_many([(seq, change)])
     many.apply_many(changes(400))
     assert constants(many) == constants(one)
     assert encode(told(many.state())) == encode(told(one.state()))

@@ -116,7 +116,7 @@ def sorted_by_id(engine: Engine) -> dict[str, Any]:
 def test_many_changes_at_once_are_the_same_as_one_after_the_other_and_come_back() -> None:
     one, many, back = Engine(), Engine(), Engine()
     for seq, change in changes(6_000):
-        one.apply(change, seq=seq)
+        one.apply_many([(seq, change)])
     many.apply_many(changes(6_000))
     assert encode(sorted_by_id(many)) == encode(sorted_by_id(one))
     state = many.state()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from cryptowatcher.domain.checkpoints import decode, encode
 from cryptowatcher.domain.rules.compiled import Each, Look, Shape
 from cryptowatcher.domain.rules.groups import Group
 from cryptowatcher.domain.rules.ids import Ids
 from cryptowatcher.domain.rules.judged import Judged
-from cryptowatcher.domain.rules.roll import SEGMENT, Roll, Segment
+from cryptowatcher.domain.rules.roll import SEGMENT, Roll, Segment, distinct
 from cryptowatcher.domain.rules.rows import Row
 from cryptowatcher.domain.rules.standings import SEVERAL, Standings
 from cryptowatcher.domain.rules.tree import Call
@@ -35,6 +36,17 @@ def test_every_rule_keeps_its_constants_however_many_comparisons_it_has_and_in_w
     assert atoms.fire.tolist() == [60, 61, 62, 20, 0.5, 1.5, 10, 11, 12, 40, 30, 31]
     assert atoms.rearm.tolist() == (-atoms.fire).tolist()
     assert [judged.group(slot) for slot in (0, 1, 2, 5)] == [groups[2], groups[1], groups[0], None]
+
+
+def test_every_comparison_keeps_which_way_it_turns_true_and_whether_it_is_a_crossing() -> None:
+    ways = [(False, False), (False, True), (True, False), (True, True)]
+    looks = tuple(Look(PRICE.number, rises=rises, pulse=pulse) for rises, pulse in ways)
+    judged = Judged()
+    judged.widen(2)
+    judged.put(1, Group(Shape(looks, Each((0, 1, 2, 3))), [PRICE] * 4), (1.0, 2.0, 3.0, 4.0), (5.0, 6.0, 7.0, 8.0))
+    atoms = judged.atoms(np.array([1]))
+    assert list(zip(atoms.rises.tolist(), atoms.pulse.tolist(), strict=True)) == ways
+    assert (atoms.fire.tolist(), atoms.rearm.tolist()) == ([1, 2, 3, 4], [5, 6, 7, 8])
 
 
 def test_rules_of_more_shapes_than_sixteen_bits_count_are_judged_each_with_its_own() -> None:
@@ -71,6 +83,15 @@ def test_an_id_is_found_where_its_rule_is_also_among_many_and_after_others_have_
     assert [ids.find(int(codes[slot])) for slot in asked] == [slot if alive[slot] else None for slot in asked]
     assert ids.find(int(codes[0]) + 1) is None
     assert Ids(lambda _: 0, lambda: alive).find(5) is None
+
+
+@pytest.mark.parametrize(
+    "numbers", [[], [0], [7, 3, 3, 9, 3, 7], [SEGMENT, 0], [SEGMENT + 1, 5, 70_000, 5], [254, 255, 254]]
+)
+def test_which_numbers_there_are_and_which_each_is(numbers: list[int]) -> None:
+    there, which = distinct(np.array(numbers, np.min_scalar_type(max(numbers, default=0))))
+    assert there.tolist() == sorted(set(numbers))
+    assert there[which].tolist() == numbers
 
 
 def test_a_full_segment_with_the_same_in_each_row_takes_no_memory_for_that_and_is_written_as_ever() -> None:

@@ -171,6 +171,16 @@ def test_a_price_that_was_wrong_is_none_to_count_from() -> None:
     assert story.see(110), "10 % above 100, and not above 1000"
 
 
+def test_a_price_that_was_wrong_stays_forgotten_over_a_restart() -> None:
+    story = Story(UP)
+    assert story.see(100, 500)
+    batch = one_instant({"a/usd": 100.0}, observed_at=story.time + 1, valid_for=5 * MINUTE)
+    story.record(Verdict(batch, accepted=True, evidence="", anew=True), at=story.time + 1)
+    story.restart()
+    assert not story.see(101, 109)
+    assert story.see(110), "10 % above 100, and not above 500"
+
+
 def test_a_price_that_was_right_is_still_counted_from_though_a_later_one_was_wrong() -> None:
     story = Story(UP)
     assert len(story.see(100, 110)) == 1

@@ -285,6 +285,14 @@ def test_taking_up_again_what_a_checkpoint_holds_already_changes_nothing() -> No
     assert encode(told(again.engine.state())) == encode(told(watcher.engine.state()))
 
 
+def test_a_rule_of_ages_and_windows_may_come_before_anything_was_seen() -> None:
+    watcher = Watcher()
+    watcher.take_up(a_change(a_rule("age * change(1h) > 1m or age / 1m > high(1h)")), 0)
+    for seq in (1, 2):
+        watcher.step(Record(seq=seq, at=BEGIN + seq * MINUTE, writer="w", number=seq, body=Beat()))
+    assert not watcher.effects().alerts
+
+
 def test_a_held_tick_is_not_a_price() -> None:
     watcher = Watcher()
     watcher.take_up(a_change(a_rule()), 0)

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from cryptowatcher.adapters.sqlite_file import connect
 from cryptowatcher.domain.checkpoints import decode_head, encode, join
 from cryptowatcher.domain.records import Draft, Record, Ticks
-from cryptowatcher.domain.rules.model import RuleChange, RuleSpec
+from cryptowatcher.domain.retention import Retention
+from cryptowatcher.domain.rules.model import RuleChange, RuleSpec, rule_id
 from cryptowatcher.domain.ticks import one_instant
 from cryptowatcher.domain.watcher import CHECKPOINT_SCHEMA, Watcher, WatcherState
+from cryptowatcher.pipeline.tidy import Tidier
 from cryptowatcher.pipeline.watch import Watch
 from cryptowatcher.ports import Journal, Store, Tx
 from cryptowatcher.recall import PAGE, Recalled, recall
@@ -29,19 +31,31 @@ from tests.pipeline.inline import Around, Hands, Reading, all_records, nothing, 
 from tests.pipeline.lives import CHANNELS, EVER, OWNER
 
 
-async def straight(store: Store, records: Sequence[Record], *, candles: bool) -> bytes:
+class Changes:
+    """All changes of rules there ever were, also those that tidy has dropped, and where they were taken up."""
+
+    def __init__(self) -> None:
+        self.all: dict[int, RuleChange] = {}
+        self.places: dict[int, int] = {}
+
+    async def look(self, store: Store) -> None:
+        """At what there is; before tidy does."""
+        changes, taken = await store.run(lambda tx: (tx.rule_changes(0), tx.take_ups()))
+        self.all.update((change.number, change) for change in changes)
+        self.places.update((each.number, each.seq) for each in taken)
+
+
+async def straight(
+    store: Store, records: Sequence[Record], *, candles: bool, changes: Changes | None = None
+) -> bytes:
     """The state of one watcher that went all the way to the cursor, with the changes where they were taken up."""
-
-    def read(tx: Tx) -> tuple[int, dict[int, int]]:
-        cursor = tx.cursor()
-        assert cursor is not None
-        return cursor.seq, {taken.number: taken.seq for taken in tx.take_ups()}
-
-    upto, positions = await store.run(read)
+    cursor = await store.run(lambda tx: tx.cursor())
+    assert cursor is not None
+    upto, changes = cursor.seq, changes or Changes()
+    await changes.look(store)
     watcher = Watcher(candles=candles)
-    for change in await store.run(lambda tx: tx.rule_changes(0)):
-        if change.number in positions:
-            watcher.take_up(change, positions[change.number])
+    for number, seq in sorted(changes.places.items()):
+        watcher.take_up(changes.all[number], seq)
     for record in records:
         if record.seq <= upto:
             watcher.step(record)
@@ -71,6 +85,7 @@ async def follow(journey: Journey, random: Random, folder: Path) -> None:
         await watch.recover()
         assert await recall(journal, store) is None
         written: list[Record] = []
+        ever = Changes()
         for record in journey.records:
             clock.wall = record.at
             await journal.append([Draft(record.writer, record.number, record.body)])
@@ -83,24 +98,21 @@ async def follow(journey: Journey, random: Random, folder: Path) -> None:
             if random.random() < 0.2:
                 await watch.checkpoint()
             if random.random() < 0.1:
-                await journal.trim(await newest_checkpoint(journal, store))
+                await tidy(journal, store, ever)
             if random.random() < 0.3 and await store.run(lambda tx: tx.cursor()) is not None:
                 candles = random.random() < 0.5
                 found = await recalled(journal, store, candles=candles)
-                assert said(found.watcher) == await straight(store, written, candles=candles)
+                assert said(found.watcher) == await straight(store, written, candles=candles, changes=ever)
+
+
+async def tidy(journal: Journal, store: Store, ever: Changes) -> None:
+    """The journal goes up to the newest checkpoint, and what rules were before what it began with before that."""
+    await ever.look(store)
+    await Tidier(journal, store, Hands(0), keep=Retention(journal_size=1)).tidy()
 
 
 async def save(store: Store, change: RuleChange, *, head: int) -> None:
     await store.run(lambda tx: save_change(tx, OWNER, change, head=head))
-
-
-async def newest_checkpoint(journal: Journal, store: Store) -> int:
-    """Up to where tidy may trim."""
-    cursor = await store.run(lambda tx: tx.cursor())
-    if cursor is None:
-        return 0
-    found = await store.run(lambda tx: tx.checkpoint(journal.id, CHECKPOINT_SCHEMA, cursor.seq))
-    return 0 if found is None else found[0].seq
 
 
 @examples(6)
@@ -218,7 +230,93 @@ def test_the_work_is_done_where_it_is_asked_to_be(tmp_path: Path) -> None:
             return fn()
 
         assert await recall(desk.journal, desk.store, work=elsewhere) is not None
-        assert len(done) == 3, "parts of the checkpoint, the watcher they make, and the records behind it"
+        assert len(done) == 2, "the watcher that the checkpoint makes, and the records behind it"
+
+    at_a_desk(tmp_path, act)
+
+
+# --- what tidy has dropped ---------------------------------------------------------------------------
+
+
+async def edited(desk: Desk) -> Watch:
+    """Rules that were edited again and again: the journal reaches back into the midst of that. It begins at 5,
+    with a checkpoint at 4."""
+    await desk.rule(name="often", cooldown="1h")
+    await desk.rule(name="gone")
+    await desk.rule(name="once", repeat="once")
+    watch = await desk.watch()
+    await soon(desk, watch, 90, 110)
+    await desk.rule(name="often", paused=True)
+    await desk.store.run(lambda tx: tx.remove_rules(OWNER, [rule_id(OWNER, "gone")], head=2, now=0))
+    await desk.rule(name="once", repeat="once", cooldown="1h")
+    await soon(desk, watch, 111)
+    await desk.rule(name="often", when="price >= 100.5")
+    await soon(desk, watch, 95)
+    await watch.checkpoint()
+    await soon(desk, watch, 96, 120)
+    await desk.journal.trim(4)
+    await desk.rule(name="often", when="price >= 130")
+    await desk.rule(name="gone")
+    await soon(desk, watch, 121, 97)
+    return watch
+
+
+async def numbers(desk: Desk) -> list[int]:
+    return [change.number for change in await desk.store.run(lambda tx: tx.rule_changes(0))]
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["from a checkpoint", "from the beginning"])
+def test_without_what_rules_were_long_ago_a_start_stands_where_it_stood(tmp_path: Path, known: bool) -> None:
+    async def act(desk: Desk) -> None:
+        await edited(desk)
+        if not known:
+            change_store(tmp_path, "DELETE FROM checkpoints")
+        before = await recalled(desk.journal, desk.store)
+        assert (before.checkpoint, await numbers(desk)) == (4 * known, [1, 2, 3, 4, 5, 6, 7, 8, 9])
+        await Tidier(desk.journal, desk.store, desk.clock).tidy()
+        assert await numbers(desk) == [5, 6, 7, 8, 9]
+        after = await recalled(desk.journal, desk.store)
+        assert (after.checkpoint, after.last_change) == (before.checkpoint, before.last_change)
+        assert said(after.watcher) == said(before.watcher)
+
+    at_a_desk(tmp_path, act)
+
+
+def test_what_a_rule_was_between_a_checkpoint_and_the_next_record_stays(tmp_path: Path) -> None:
+    """It counts from the checkpoint's position, and is not in it."""
+
+    async def act(desk: Desk) -> None:
+        await desk.rule()
+        watch = await desk.watch()
+        await soon(desk, watch, 90, 110)
+        await watch.checkpoint()
+        await desk.journal.trim(2)
+        await desk.rule(paused=True)
+        await desk.rule(paused=False)
+        await soon(desk, watch, 111)
+        before = await recalled(desk.journal, desk.store)
+        await Tidier(desk.journal, desk.store, desk.clock).tidy()
+        after = await recalled(desk.journal, desk.store)
+        assert (after.checkpoint, said(after.watcher)) == (2, said(before.watcher))
+        assert await numbers(desk) == [1, 2, 3]
+
+    at_a_desk(tmp_path, act)
+
+
+@pytest.mark.parametrize("trimmed", [True, False])
+def test_the_same_rules_fire_after_a_start_without_what_rules_were_long_ago(tmp_path: Path, trimmed: bool) -> None:
+    async def act(desk: Desk) -> None:
+        await edited(desk)
+        change_store(tmp_path, "DELETE FROM checkpoints")
+        if trimmed:
+            await Tidier(desk.journal, desk.store, desk.clock).tidy()
+        assert (len(await numbers(desk)) < 9) == trimmed
+        watch = await desk.watch()
+        await soon(desk, watch, 98, 101, 131)
+        found = await desk.store.run(lambda tx: tx.alerts(OWNER, limit=EVER))
+        assert sorted((alert.seq, alert.rule_name) for alert in found) == [
+            *[(2, name) for name in ("gone", "often", "once")], (6, "often"), (10, "gone"), (11, "often"),
+        ]  # fmt: skip
 
     at_a_desk(tmp_path, act)
 

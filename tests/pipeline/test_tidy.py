@@ -16,6 +16,7 @@ from cryptowatcher.domain.intervals import INTERVALS, MS
 from cryptowatcher.domain.pairs import CANARY
 from cryptowatcher.domain.records import Beat, Body, Ticks
 from cryptowatcher.domain.retention import Retention
+from cryptowatcher.domain.rules.model import RuleSpec, TakeUp
 from cryptowatcher.domain.ticks import one_instant
 from cryptowatcher.domain.watcher import CHECKPOINT_SCHEMA
 from cryptowatcher.pipeline.tidy import Tidier
@@ -217,6 +218,52 @@ def test_everything_may_go_and_the_positions_go_on(tmp_path: Path) -> None:
         assert await house.oldest() == 4
 
     in_a_house(tmp_path, main)
+
+
+# --- changes of rules ------------------------------------------------------------------------------
+
+
+async def edits(house: House) -> None:
+    """A rule that was edited each day for five days, and watch took each edit up at once."""
+    for day in range(1, 6):
+        spec = RuleSpec(name="mine", pairs=("all",), when=f"price > {day}")
+        await house.store.run(lambda tx, spec=spec: tx.save_rule("local", spec, head=0, now=1))  # type: ignore[misc]  # mypy: lambda default
+        place = Cursor(house.journal.id, day, 0)
+        await house.commit(Step(cursor=place, take_ups=[TakeUp(day, day)]))
+
+
+async def changes(house: House) -> list[int]:
+    return [change.number for change in await house.store.run(lambda tx: tx.rule_changes(0))]
+
+
+def test_what_a_rule_was_goes_an_hour_after_the_records_it_counted_for(tmp_path: Path) -> None:
+    async def main(house: House) -> None:
+        await house.days(12)
+        await edits(house)
+        await house.watched(12, checkpoints=(12,))
+        await house.seen()
+        await house.tidy()
+        assert (await house.oldest(), await changes(house)) == (6, [1, 2, 3, 4, 5])
+        await house.tidy()
+        assert await changes(house) == [4, 5], "the edit of day 5 counts from the last record that is gone"
+        assert house.gone == {"records": 5, "changes": 3}
+
+    in_a_house(tmp_path, main)
+
+
+def test_take_ups_of_a_journal_that_was_replaced_say_nothing(tmp_path: Path) -> None:
+    async def before(house: House) -> None:
+        await house.days(5)
+        await edits(house)
+
+    async def after(house: House) -> None:
+        await house.days(20)
+        await house.journal.trim(20)
+        await house.tidy()
+        assert await changes(house) == [1, 2, 3, 4, 5]
+
+    in_a_house(tmp_path, before)
+    in_a_house(tmp_path, after, journal_file="another.db")
 
 
 # --- by size ---------------------------------------------------------------------------------------

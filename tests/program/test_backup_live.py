@@ -31,6 +31,7 @@ from cryptowatcher.testing.receiver import WebhookReceiver
 from tests.domain.journals import Journey, examples, journey, journeys
 from tests.pipeline.inline import Hands, opened, save_change
 from tests.pipeline.lives import CHANNELS, OWNER, Outcome, kept, straight
+from tests.processes import PATIENCE
 from tests.program.test_run import free_port, running, shows, with_world
 
 
@@ -128,7 +129,7 @@ async def lived(story: Journey, random: Random, folder: Path) -> tuple[Outcome, 
 
         def beside(what: str, done: int, of: int) -> None:
             for _ in range(random.randint(0, 4)):
-                asyncio.run_coroutine_threadsafe(life.act(), loop).result()
+                asyncio.run_coroutine_threadsafe(life.act(), loop).result(PATIENCE)
 
         original = config_of(folder / "data")
         backup = await asyncio.to_thread(take, original, folder / "backups", clock=clock, progress=beside)
@@ -212,7 +213,8 @@ async def command(*args: str | Path) -> bytes:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, said = await process.communicate()
+    async with asyncio.timeout(PATIENCE):
+        out, said = await process.communicate()
     assert process.returncode == 0, said.decode()
     return out
 

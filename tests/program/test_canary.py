@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -37,7 +36,8 @@ from cryptowatcher.testing.market import Market
 from cryptowatcher.testing.virtual_time import VirtualClock
 from cryptowatcher.testing.wire import LocalServer, Reply, Request, wall_time
 from tests.pipeline.inline import Around, Reading, opened
-from tests.program.test_run import PATIENCE, Program, free_port, running
+from tests.processes import PATIENCE, killed
+from tests.program.test_run import Program, free_port, running
 
 HERE = Outbound(allow=("127.0.0.0/8",))
 
@@ -410,8 +410,7 @@ def test_a_program_that_stood_still_or_was_killed_tells_nothing_of_the_time_befo
             outside.status = 500
             await outside.more(4)
             await program.until("/health/ready", lambda answer: answer.status_code == 200)
-            os.killpg(program.process.pid, signal.SIGKILL)
-            await program.process.wait()
+            await killed(program.process)
         first_life = await own_deliveries(config)
         assert len([each for each in first_life if each.created_at < went_on_at and each.state == "sent"]) == pings
         outside.status = 200

@@ -20,8 +20,9 @@ import pytest
 
 from cryptowatcher.testing.fake_coingecko import FakeCoinGecko
 from cryptowatcher.testing.receiver import WebhookReceiver
+from tests.processes import PATIENCE, started
 from tests.program.load import Load, load
-from tests.program.test_run import PATIENCE, Program, running, shows, with_world
+from tests.program.test_run import Program, running, shows, with_world
 
 LOW, HIGH = 60_000.0, 65_000.0
 FEW = (2, 50)
@@ -29,11 +30,20 @@ MANY = int(os.environ.get("HAND_OVERS", "50")), int(os.environ.get("A_SECOND", "
 SIZES = [pytest.param(*FEW, id="few"), pytest.param(*MANY, id="many", marks=pytest.mark.chaos)]
 
 
+def beside(pid: int, word: str) -> list[int]:
+    """The process numbers of what a watcher has started with this word in its command. One may end as we look."""
+    found = []
+    for child in psutil.Process(pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if word in child.cmdline():
+                found.append(child.pid)
+    return found
+
+
 def page_of(pid: int) -> int | None:
     """The process number of the page of a watcher; None while there is none."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        pages = [child.pid for child in psutil.Process(pid).children() if "serve" in child.cmdline()]
-        return pages[0] if pages else None
+        return next(iter(beside(pid, "cryptowatcher.cli.beside")), None)
     return None
 
 
@@ -64,8 +74,7 @@ async def edges(
         fake.set_price("bitcoin", HIGH + number)
         await asyncio.sleep(moment.uniform(0, 1.5))
         await change()
-        async with asyncio.timeout(PATIENCE):
-            await hook.wait_for(number)
+        await hook.wait_for(number)
         fake.set_price("bitcoin", LOW + number)
         await program.until("/api/v1/prices/bitcoin/usd", shows(LOW + number))
 
@@ -100,23 +109,10 @@ async def started_with(sock: socket.socket, config: Path) -> AsyncIterator[async
     """As a service manager does that holds the port."""
     place = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ['LISTEN_PID'] = str(os.getpid());"
     place += "os.execv(sys.executable, [sys.executable, '-m', 'cryptowatcher', 'run', '--config', sys.argv[2]])"
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        place,
-        str(sock.fileno()),
-        str(config),
-        pass_fds=[sock.fileno()],
-        env=os.environ | {"LISTEN_FDS": "1"},
-        stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
+    command = (sys.executable, "-c", place, str(sock.fileno()), config)
+    environ, given = {"LISTEN_FDS": "1"}, [sock.fileno()]
+    async with started(*command, said=config.with_name("said"), env=environ, pass_fds=given) as process:
         yield process
-    finally:
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
 
 
 @pytest.mark.parametrize(("rounds", "a_second"), SIZES)
@@ -142,18 +138,13 @@ def test_stop_and_start_behind_a_port_that_the_service_manager_holds_fails_no_re
     with_world(story, tmp_path)
 
 
-def checks_of(pid: int) -> list[psutil.Process]:
-    """Processes in which a watcher looks whether it would start."""
-    return [child for child in psutil.Process(pid).children() if "check" in child.cmdline()]
-
-
 async def begins_anew_in_vain(program: Program, fake: FakeCoinGecko, hook: WebhookReceiver) -> None:
     """It is told to, looks whether that would work, and goes on as before: the same page, and the next alert."""
     pid = program.process.pid
     page = page_of(pid)
     program.process.send_signal(signal.SIGHUP)
-    await until(lambda: checks_of(pid))
-    await until(lambda: not checks_of(pid))
+    await until(lambda: beside(pid, "check"))  # there it looks whether it would start
+    await until(lambda: not beside(pid, "check"))
     fake.set_price("bitcoin", HIGH)
     await hook.wait_for(1)
     assert page_of(pid) == page

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -16,9 +14,10 @@ import psutil
 
 from cryptowatcher.testing.fake_coingecko import FakeCoinGecko
 from cryptowatcher.testing.market import Market
-from cryptowatcher.testing.receiver import WebhookReceiver
+from cryptowatcher.testing.receiver import Received, WebhookReceiver
+from tests.processes import PATIENCE, killed, started, stopped
 
-PATIENCE = 60
+RUN = (sys.executable, "-m", "cryptowatcher", "run")
 SECRET = "whsec_c2VjcmV0LWZvci10ZXN0cw=="
 
 
@@ -40,23 +39,32 @@ class Program:
                 await asyncio.sleep(0.1)
 
     async def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(PATIENCE):
-            return await self.process.wait()
+        return await stopped(self.process)
 
 
 @contextlib.asynccontextmanager
-async def running(config: Path, port: int) -> AsyncIterator[Program]:
-    command = (sys.executable, "-m", "cryptowatcher", "run", "--config", str(config))
-    process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL, start_new_session=True
-    )
-    try:
+async def running(config: Path, port: int, **environ: str) -> AsyncIterator[Program]:
+    """What it says is in the file `said` beside its configuration."""
+    async with started(*RUN, "--config", config, said=config.with_name("said"), env=environ) as process:
         yield Program(process, f"http://127.0.0.1:{port}")
-    finally:
-        if process.returncode is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+
+
+class Hook(WebhookReceiver):
+    """It waits for messages, and not for ever."""
+
+    async def wait_for(self, count: int) -> list[Received]:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return await super().wait_for(count)
+        except TimeoutError:
+            raise AssertionError(f"{len(self.received)} of {count} messages came within {PATIENCE:g} s") from None
+
+
+async def refused(config: Path) -> tuple[int, str]:
+    """What one that cannot run ends with, and what it says."""
+    said = config.with_name("refused")
+    async with started(*RUN, "--config", config, said=said) as process, asyncio.timeout(PATIENCE):
+        return await process.wait(), said.read_text()
 
 
 def configuration(folder: Path, fake: FakeCoinGecko, hook: WebhookReceiver, port: int) -> Path:
@@ -96,7 +104,7 @@ def with_world(
     story: Callable[[Path, int, FakeCoinGecko, WebhookReceiver], Awaitable[None]], folder: Path
 ) -> None:
     async def main() -> None:
-        async with FakeCoinGecko(Market(3, 30)) as fake, WebhookReceiver(SECRET) as hook:
+        async with FakeCoinGecko(Market(3, 30)) as fake, Hook(SECRET) as hook:
             fake.set_price("bitcoin", 60_000.0)
             port = free_port()
             await story(configuration(folder, fake, hook, port), port, fake, hook)
@@ -139,8 +147,7 @@ def test_after_kill_9_it_remembers_and_sends_nothing_twice(tmp_path: Path) -> No
             fake.set_price("bitcoin", 65_000.0)
             await hook.wait_for(1)
             await program.until("/api/v1/deliveries?state=sent", lambda a: len(a.json()["items"]) == 1)
-            os.killpg(program.process.pid, signal.SIGKILL)
-            await program.process.wait()
+            await killed(program.process)
         async with running(config, port) as program:
             # It is still above: the rule has fired and waits to re-arm.
             fake.set_price("bitcoin", 65_100.0)
@@ -161,18 +168,9 @@ def test_a_second_instance_on_the_same_data_is_refused(tmp_path: Path) -> None:
     async def story(config: Path, port: int, fake: FakeCoinGecko, hook: WebhookReceiver) -> None:
         async with running(config, port) as program:
             await program.until("/health/live", lambda answer: answer.status_code == 200)
-            second = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "cryptowatcher",
-                "run",
-                "--config",
-                str(config),
-                stderr=asyncio.subprocess.PIPE,
-            )
-            _, said = await second.communicate()
-            assert second.returncode == 2
-            assert f"process {program.process.pid}".encode() in said
+            code, said = await refused(config)
+            assert code == 2
+            assert f"process {program.process.pid}" in said
             assert await program.stop() == 0
 
     with_world(story, tmp_path)
@@ -184,11 +182,12 @@ def test_the_page_comes_back_when_its_process_dies_and_ends_with_the_pipeline(tm
             await program.until("/health/live", lambda answer: answer.status_code == 200)
             (page,) = psutil.Process(program.process.pid).children()
             page.kill()
-            page.wait()
+            await asyncio.to_thread(page.wait, PATIENCE)
             await program.until("/health/live", lambda answer: answer.status_code == 200)
             (page,) = psutil.Process(program.process.pid).children()
             program.process.kill()
-            await program.process.wait()
+            async with asyncio.timeout(PATIENCE):
+                await program.process.wait()
             await asyncio.to_thread(page.wait, PATIENCE)
 
     with_world(story, tmp_path)
@@ -199,18 +198,9 @@ def test_a_taken_port_ends_the_program_with_a_sentence(tmp_path: Path) -> None:
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", port))
             taken.listen()
-            program = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "cryptowatcher",
-                "run",
-                "--config",
-                str(config),
-                stderr=asyncio.subprocess.PIPE,
-            )
-            _, said = await program.communicate()
-            assert program.returncode == 2
-            assert str(port).encode() in said
-            assert b"Traceback" not in said
+            code, said = await refused(config)
+            assert code == 2
+            assert str(port) in said
+            assert "Traceback" not in said
 
     with_world(story, tmp_path)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-import subprocess
 import sys
 from pathlib import Path
 
+from tests.processes import ran
 from tools.mutate.mutants import apply, mutants_of
 
 SOURCE = '''
@@ -88,9 +88,9 @@ def in_a_process(program: str, folder: Path, name: str, tests: str) -> str:
     (root / "src/sized.py").write_text(SOURCE)
     (root / name).write_text(tests)
     command = [sys.executable, "-c", program, str(root), str(scratch)]
-    return subprocess.run(
-        command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
-    ).stdout
+    done = ran(*command, cwd=Path(__file__).parents[2])
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_what_a_test_notices_is_killed_and_what_none_notices_survives(tmp_path: Path) -> None:
@@ -141,5 +141,5 @@ with ExitStack() as stack:
 
 
 def test_a_test_that_fails_by_its_place_among_others_kills_nothing(tmp_path: Path) -> None:
-    ran = in_a_process(BLAMED, tmp_path, "test_turns.py", TURNS)
-    assert ran.split() == ["unusable", "unusable"]
+    said = in_a_process(BLAMED, tmp_path, "test_turns.py", TURNS)
+    assert said.split() == ["unusable", "unusable"]

@@ -14,6 +14,7 @@ from litestar import Litestar
 from cryptowatcher.listening import listen
 from cryptowatcher.web.live import Hub
 from cryptowatcher.web.server import serve
+from tests.processes import PATIENCE
 
 
 class Event(NamedTuple):
@@ -30,7 +31,7 @@ class Server(NamedTuple):
     ended: asyncio.Task[None]
 
     def client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", trust_env=False, timeout=None)
+        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", trust_env=False, timeout=PATIENCE)
 
 
 @asynccontextmanager
@@ -43,7 +44,8 @@ async def serving(app: Litestar, hub: Hub) -> AsyncIterator[Server]:
         yield Server(port, stop, ended)
     finally:
         stop.set()
-        await ended
+        async with asyncio.timeout(PATIENCE):
+            await ended
 
 
 async def events(answer: httpx.Response) -> AsyncGenerator[Event, None]:
@@ -61,5 +63,6 @@ async def events(answer: httpx.Response) -> AsyncGenerator[Event, None]:
 
 async def until(condition: Callable[[], object]) -> None:
     """Let everything else go on until it is so."""
-    while not condition():  # noqa: ASYNC110  nobody tells us: it happens in sockets and files
-        await asyncio.sleep(0)
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110  nobody tells us: it happens in sockets and files
+            await asyncio.sleep(0)

@@ -15,6 +15,7 @@ from cryptowatcher.domain.rules.model import LOCAL_OWNER
 from cryptowatcher.domain.ticks import one_instant
 from cryptowatcher.errors import Unavailable
 from cryptowatcher.web.live import NEWEST_ALERTS, follow
+from tests.processes import PATIENCE
 from tests.web.people import owner_of
 from tests.web.serving import until
 from tests.web.world import NOW, World, alert, price, world
@@ -41,7 +42,7 @@ def play(
             following.cancel()
             await asyncio.wait((following,))
 
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), PATIENCE))
 
 
 def ticks(**prices: float) -> Ticks:
@@ -159,7 +160,7 @@ def test_a_session_that_ends_elsewhere_ends_its_streams_at_the_next_pulse(tmp_pa
             await asyncio.wait((job,))
             assert here.hub.proofs() == set()
 
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), PATIENCE))
 
 
 def test_a_trimmed_journal_is_picked_up_from_the_store(tmp_path: Path) -> None:

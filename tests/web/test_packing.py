@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from cryptowatcher.domain.rules.model import LOCAL_OWNER
 from cryptowatcher.web.live import Hub
 from cryptowatcher.web.packing import GZIP_HEAD, gzip_block, takes_gzip
+from tests.processes import PATIENCE
 from tests.web.serving import events, serving
 from tests.web.world import NOW, price, world
 
@@ -73,4 +74,4 @@ def test_a_client_that_takes_gzip_and_one_that_does_not_are_told_the_same(tmp_pa
                         told = await anext(live)
                         assert (told.name, told.data["prices"][0]["price"]) == ("prices", 2.0 + number)
 
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), PATIENCE))

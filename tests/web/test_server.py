@@ -14,6 +14,7 @@ import pytest
 from cryptowatcher.listening import listen
 from cryptowatcher.web.api import build
 from cryptowatcher.web.server import QUIET_SECONDS, room_for_streams, serve
+from tests.processes import PATIENCE
 from tests.web.serving import serving, until
 from tests.web.world import world
 
@@ -40,7 +41,7 @@ def test_signals_stay_the_programs(tmp_path: Path) -> None:
                 assert (await client.get("/health/live")).status_code == 200
                 assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), PATIENCE))
 
 
 def test_the_port_is_free_again_after_the_end(tmp_path: Path) -> None:
@@ -53,7 +54,7 @@ def test_the_port_is_free_again_after_the_end(tmp_path: Path) -> None:
                 await until(server.ended.done)
             listen("127.0.0.1", server.port, patience=0.01, pause=0.01).close()
 
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), PATIENCE))
 
 
 def test_a_connection_that_is_open_at_the_end_gets_one_more_answer_which_says_that_it_is_the_last(
@@ -77,7 +78,7 @@ def test_a_connection_that_is_open_at_the_end_gets_one_more_answer_which_says_th
             await server.ended
             writer.close()
 
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), PATIENCE))
 
 
 @pytest.mark.parametrize("steps", range(8))
@@ -102,7 +103,7 @@ def test_a_connection_that_comes_just_as_the_end_begins_is_answered_or_left_to_w
                 left_to_others = select.select([held], [], [], 0)[0]
                 assert left_to_others or client.recv(100).startswith(b"HTTP/1.1 200")
 
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), PATIENCE))
 
 
 async def until_refused(port: int) -> None:
@@ -127,4 +128,4 @@ def test_a_client_that_has_connected_and_is_slow_to_ask_is_answered_at_the_end_t
             await server.ended
             writer.close()
 
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), PATIENCE))

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from cryptowatcher.domain.rules.model import LOCAL_OWNER
 from cryptowatcher.web.api import Limits
 from cryptowatcher.web.live import NEWEST_ALERTS, Hub
+from tests.processes import PATIENCE
 from tests.web.people import Person, by_cookie, by_token, owner_of, person
 from tests.web.serving import Event, Server, events, serving, until
 from tests.web.world import NOW, World, alert, price, world
@@ -32,7 +33,7 @@ def play(tmp_path: Path, act: Act, limits: Limits | None = None, *, guarded: boo
             async with serving(app, here.hub) as server:
                 await act(here, server)
 
-    asyncio.run(scenario())
+    asyncio.run(asyncio.wait_for(scenario(), PATIENCE))
 
 
 def pairs(event: Event) -> dict[str, float]:

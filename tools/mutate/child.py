@@ -46,6 +46,7 @@ _MEMORY = 4 << 30
 _PATIENCE = 20
 _ARGUMENTS = (
     *("-q", "-x", "-p", "no:cacheprovider", "-p", "_hypothesis_pytestplugin", "--hypothesis-seed=0"),
+    *("-p", "pytest_timeout", "--timeout=0"),  # `timeout` in pyproject.toml is its; deadlines are kept here
     *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
 )
 

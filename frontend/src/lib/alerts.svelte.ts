@@ -70,6 +70,8 @@ export class Inbox {
   /** Came while the reader was further down. */
   waiting: Entry[] = $state.raw([]);
   known: boolean = $state(false);
+  /** How often it was read from its beginning. What came meanwhile may be in no answer: take it anew. */
+  reads: number = $state(0);
   busy: boolean = $state(false);
   trouble: string = $state("");
   /** Whether there are older ones. */
@@ -175,6 +177,7 @@ export class Inbox {
         this.entries = page;
         this.waiting = [];
         this.#old = new Set([...old, ...page.map((entry) => entry.id)]);
+        this.reads += 1;
       }
       this.#next = found.next ?? null;
       this.more = found.next !== null;

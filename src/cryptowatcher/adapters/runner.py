@@ -277,11 +277,15 @@ class _InThread(Generic[C]):
             loop.call_soon_threadsafe(_resolve, opened, error)
             return
         loop.call_soon_threadsafe(_resolve, opened, None)
+        failed: BaseException | None = None
         try:
-            self._serve(session)
-        finally:
-            session.close()
-            loop.call_soon_threadsafe(_resolve, self._ended, None)
+            try:
+                self._serve(session)
+            finally:
+                session.close()
+        except BaseException as error:
+            failed = error
+        loop.call_soon_threadsafe(_resolve, self._ended, failed)  # `stop` waits for it, however it went
 
     def _serve(self, session: Session[C]) -> None:
         while not self._ending and (job := self._queue.get()) is not None:

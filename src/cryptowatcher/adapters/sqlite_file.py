@@ -30,6 +30,7 @@ _BUSY_STEP_MS = 5
 _PAGE = 4096
 _LARGEST_WAL = 64 * 1024 * 1024
 _CHECKPOINT_EVERY = 1.5
+_SAID_AFTER = 40  # rounds, a minute: two processes that checkpoint one file are in each other's way now and then
 _COPY_PAGES = 1024
 _WRITING = (apsw.SQLITE_IOERR_WRITE, apsw.SQLITE_IOERR_FSYNC, apsw.SQLITE_IOERR_TRUNCATE)
 
@@ -330,7 +331,7 @@ class _Checkpointer:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._stop = Event()
-        self._ok = True
+        self._failed = 0  # rounds in a row
         self.thread = Thread(target=self._main, name=f"checkpoint {path.name}", daemon=True)
 
     def stop(self) -> None:
@@ -356,9 +357,11 @@ class _Checkpointer:
         return db
 
     def _note(self, ok: bool) -> None:
-        if ok != self._ok:
-            log.info("checkpoints work again" if ok else "checkpoints do not get through", path=str(self._path))
-        self._ok = ok
+        before, self._failed = self._failed, 0 if ok else self._failed + 1
+        if self._failed == _SAID_AFTER:
+            log.warning("checkpoints do not get through", path=str(self._path))
+        elif ok and before >= _SAID_AFTER:
+            log.info("checkpoints work again", path=str(self._path))
 
 
 def _checkpoint(db: apsw.Connection) -> bool:

@@ -18,7 +18,7 @@ from cryptowatcher.cli.options import AsJson, ConfigFile, DataDir, new_app, reso
 from cryptowatcher.cli.output import as_json, counted, note, table
 from cryptowatcher.config import Config, Resolved, SecretReader, name_of
 from cryptowatcher.config.decode import tag_of
-from cryptowatcher.domain.rules.check import is_pair
+from cryptowatcher.domain.rules.check import doubt_about, is_pair
 from cryptowatcher.domain.rules.watchlists import members_of
 from cryptowatcher.domain.texts import show_price
 from cryptowatcher.errors import Error
@@ -66,7 +66,11 @@ def check(
         note(f"{found.config.file or 'the defaults'}: ok")
     if beside_port is not None:
         asyncio.run(_open_all(found.config, beside_port))
-    for warning in (*unasked(found.config), *asyncio.run(forbidden(found.config, secrets, online=online))):
+    for warning in (
+        *doubtful(found.config),
+        *unasked(found.config),
+        *asyncio.run(forbidden(found.config, secrets, online=online)),
+    ):
         note(f"warning: {warning}")
     if online and not asyncio.run(_ask_sources(found.config, secrets)):
         raise typer.Exit(1)
@@ -106,6 +110,13 @@ def unasked(config: Config) -> Iterator[str]:
                     f"rules[{number}].pairs: no source asks for prices in {currency}, so {rule.name!r} never fires"
                     f" for {pair} (asked for: {known})"
                 )
+
+
+def doubtful(config: Config) -> Iterator[str]:
+    """The configured rules that would be refused if somebody saved them now."""
+    for number, rule in enumerate(config.rules):
+        if doubt := doubt_about(rule):
+            yield f"rules[{number}].when: {doubt}"
 
 
 async def forbidden(config: Config, secrets: SecretReader, *, online: bool) -> list[str]:

@@ -135,7 +135,7 @@ def pipeline_specimen() -> str:
     meters.expect_history("s")
     for file in (meters.file("journal"), meters.file("store")):
         file.failed("disk_full")
-    meters.committed(["edge"])
+    meters.committed({"edge": 1})
     meters.attempted("c", "sent", 0.0)
     meters.reached("c", 0.0)
     meters.given_up("c", "timeout")

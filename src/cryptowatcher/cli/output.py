@@ -6,15 +6,16 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from cryptowatcher.domain.intervals import MS, show_duration
 from cryptowatcher.domain.texts import plain
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
 
 
 def now() -> int:
@@ -24,6 +25,8 @@ def now() -> int:
 
 def console() -> Console:
     """Standard output; as wide as it takes when it is not a terminal, so that nothing is cut in a file."""
+    from rich.console import Console  # the page's process says a sentence at most, and does without
+
     return Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 
 
@@ -40,6 +43,8 @@ def as_json(answer: Any) -> None:
 def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, right: Sequence[str] = ()) -> None:
     """A table; the columns named in `right` hold numbers. What cells say is shown as it is: no control characters,
     no markup."""
+    from rich.table import Table
+
     grid = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in columns:
         grid.add_column(column, justify="right" if column in right else "left", overflow="fold")
@@ -49,6 +54,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]], *, right
 
 
 def _cell(said: str | Text) -> Text:
+    from rich.text import Text
+
     return Text(plain(said)) if isinstance(said, str) else Text(plain(said.plain), style=said.style)
 
 

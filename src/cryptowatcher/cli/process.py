@@ -39,7 +39,8 @@ def program_with(command: str, config_file: Path | None, data_dir: Path | None, 
 
 def page_beside(config_file: Path | None, data_dir: Path | None, *, env: Mapping[str, str] | None = None) -> Child:
     """`serve` as a child of this process, with the same configuration; `env` instead of our environment."""
-    return Child(program_with("serve", config_file, data_dir, "--beside-pipeline"), env=env)
+    given = [str(path or "") for path in (config_file, data_dir)]
+    return Child([sys.executable, "-m", "cryptowatcher.cli.beside", *given], env=env)
 
 
 def until_stopped(

@@ -1,4 +1,4 @@
-"""`cryptowatcher serve`: the page and the API alone, as `run` starts them beside the pipeline."""
+"""`cryptowatcher serve`: the page and the API alone; `beside` is the same as `run` starts it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import asyncio
 import os
 import signal
 import sys
-from typing import Annotated
+from pathlib import Path
 
 import structlog
-import typer
 
 from cryptowatcher.cli.options import ConfigFile, DataDir, new_app, settings
 from cryptowatcher.cli.output import note
@@ -24,27 +23,20 @@ log = structlog.get_logger()
 
 
 @app.command()
-def serve(
-    beside_pipeline: Annotated[
-        bool,
-        typer.Option(
-            "--beside-pipeline", hidden=True, help="Begin at a word on standard input, stop when it closes."
-        ),
-    ] = False,
-    config_file: ConfigFile = None,
-    data_dir: DataDir = None,
-) -> None:
+def serve(config_file: ConfigFile = None, data_dir: DataDir = None) -> None:
     """Only the page and the API, over the data of a watcher."""
-    if not beside_pipeline:
-        from cryptowatcher.backup.restore import is_restoring
+    from cryptowatcher.backup.restore import is_restoring
 
-        config = settings(config_file, data_dir)
-        if is_restoring(config.data_dir):
-            hint = "`cryptowatcher run` ends it, and so does another `cryptowatcher restore`"
-            raise ConfigError("a restore was cut short", where=str(config.data_dir), hint=hint)
-        with listening(config.web.host, config.web.port, os.environ) as door:
-            _serve(config, door)
-        return
+    config = settings(config_file, data_dir)
+    if is_restoring(config.data_dir):
+        hint = "`cryptowatcher run` ends it, and so does another `cryptowatcher restore`"
+        raise ConfigError("a restore was cut short", where=str(config.data_dir), hint=hint)
+    with listening(config.web.host, config.web.port, os.environ) as door:
+        _serve(config, door)
+
+
+def serve_beside(config_file: Path | None, data_dir: Path | None) -> None:
+    """The same for a pipeline, our parent: begin at its word on standard input, stop when that closes."""
     # Ctrl-C reaches every process of a terminal; the pipeline says when this one should stop. It also begins anew
     # in place, and then starts another page.
     for ignored in (signal.SIGINT, signal.SIGHUP):

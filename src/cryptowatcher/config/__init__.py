@@ -278,7 +278,7 @@ def _check_rules(config: Config, place: Place) -> None:
     for number, rule in enumerate(config.rules):
         at = f"rules[{number}]"
         try:
-            check_spec(rule)
+            check_spec(rule, stands=True)
             members_of(rule, config.watchlists)
             check_channels(rule, known)
         except ConfigError as error:

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from cryptowatcher.doctor.files import backup, journal, pair, running, store, unfinished_restore, wal
 from cryptowatcher.doctor.findings import Case, Check, Finding, Told, wrong
 from cryptowatcher.doctor.folder import file_system, folder, space
-from cryptowatcher.doctor.machine import descriptors, memory, secrets, versions
+from cryptowatcher.doctor.machine import descriptors, memory, rules, secrets, versions
 from cryptowatcher.doctor.network import channels, clock, page, sources
 from cryptowatcher.doctor.update import recent_backup, room_for_a_copy, schema_steps
 from cryptowatcher.errors import ConfigError, Error
 
 CHECKS = (
     Check("settings", "secrets", secrets),
+    Check("settings", "rules", rules),
     Check("machine", "versions", versions),
     Check("machine", "descriptors", descriptors),
     Check("machine", "memory", memory),

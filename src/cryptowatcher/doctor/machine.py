@@ -1,4 +1,4 @@
-"""The configuration's secrets, and the machine: versions, descriptors, memory."""
+"""The configuration's secrets and rules, and the machine: versions, descriptors, memory."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import apsw
 from cryptowatcher.adapters.sqlite_file import FLOOR, require_sqlite
 from cryptowatcher.backup.facts import secrets_named
 from cryptowatcher.doctor.findings import Case, Finding, amount, ok, warning, wrong
+from cryptowatcher.domain.rules.check import doubt_about
 from cryptowatcher.errors import ConfigError
 
 FEW_DESCRIPTORS = 1_024
@@ -37,6 +38,15 @@ def secrets(case: Case) -> Iterator[Finding]:
             yield warning(f"everyone on this machine can read {read.path(name)}", f"chmod 600 {read.path(name)}")
     if not unreadable:
         yield ok(f"{case.config.file or 'the defaults'} can be used; {len(named)} secrets named, all readable")
+
+
+def rules(case: Case) -> Iterator[Finding]:
+    """Those of the configuration: what stands there is judged as it is, and may not be meant so."""
+    doubts = [(rule.name, doubt) for rule in case.config.rules if (doubt := doubt_about(rule))]
+    for name, doubt in doubts:
+        yield warning(f"{name!r}: {doubt}", "change its `when` in the configuration")
+    if not doubts:
+        yield ok(f"{len(case.config.rules)} in the configuration, and nothing doubtful in them")
 
 
 def versions(case: Case) -> Iterator[Finding]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from typing import Literal, TypeGuard
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Literal, NamedTuple, TypeGuard
 
 import msgspec
+
+from cryptowatcher.domain.copies import Copies, each_of
 
 Advice = Literal["buy", "sell", "info"]
 AlertKind = Literal["edge", "gap", "already"]
@@ -95,6 +98,22 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
     parts: tuple[Part, ...] = ()
     suppressed: int = 0
     urgent: bool = False
+
+
+class Raised(NamedTuple):
+    """What one look at the rules brought: alerts, and many of rules that fired together, which are alike."""
+
+    alerts: Sequence[Alert]
+    together: Sequence[Copies[Alert]] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.alerts or self.together)
+
+    def each(self) -> Sequence[Alert]:
+        """All in (rule, pair) order."""
+        if not self.together:
+            return self.alerts
+        return sorted([*self.alerts, *each_of(self.together)], key=attrgetter("rule", "pair"))
 
 
 def is_condition(kind: AlertKind | NoticeKind) -> TypeGuard[AlertKind]:

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from cryptowatcher.domain.alerts import Alert, NoticeKind
+from cryptowatcher.domain.alerts import Alert, NoticeKind, Raised
 from cryptowatcher.domain.blindness import Blindness, BlindnessState, Sighted
 from cryptowatcher.domain.candles import Candle
 from cryptowatcher.domain.checkpoints import Cut, Whole, join
+from cryptowatcher.domain.copies import Copies
 from cryptowatcher.domain.folding import CandleFold, FoldState, candles_of
 from cryptowatcher.domain.pairs import CANARY
 from cryptowatcher.domain.records import ClockStep, Fill, Record, Ticks, Verdict
@@ -27,7 +28,8 @@ from cryptowatcher.domain.ticks import Ints, TickBatch
 
 
 class Effects(msgspec.Struct, frozen=True, kw_only=True):
-    """What the records since the last call of `effects()` changed outside the engine."""
+    """What the records since the last call of `effects()` changed outside the engine. `…_together`: of many rules
+    that did the same, where it was asked for by itself."""
 
     alerts: Sequence[Alert]
     candles: Sequence[Candle]
@@ -37,6 +39,9 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     firings: Sequence[Firing]
     take_ups: Sequence[TakeUp]
     notices: Sequence[Alert]
+    alerts_together: Sequence[Copies[Alert]] = ()
+    lifecycle_together: Sequence[Copies[Lifecycle]] = ()
+    firings_together: Sequence[Copies[Firing]] = ()
 
 
 class WatcherState(msgspec.Struct, frozen=True):
@@ -61,7 +66,7 @@ class Watcher:
         self._candles = CandleFold() if candles else None
         self.applied = 0
         self._changes: deque[tuple[int, RuleChange]] = deque()
-        self._alerts: list[Alert] = []
+        self._told: list[Raised] = []
         self._closed: list[Candle] = []
         self._newest: dict[int, Price] = {}
         self._taken: list[TakeUp] = []
@@ -71,7 +76,7 @@ class Watcher:
     @property
     def urgent(self) -> bool:
         """Whether there are effects that must be committed at once: alerts, standings, firings, take-ups."""
-        return bool(self._alerts or self._notices or self._taken or self.engine.changed)
+        return bool(self._told or self._notices or self._taken or self.engine.changed)
 
     def take_up(self, change: RuleChange, seq: int) -> None:
         """This change counts for records after `seq`. Changes come in order of their numbers."""
@@ -81,6 +86,7 @@ class Watcher:
     def step(self, record: Record) -> None:
         """One record: rule changes that are due, then its instants."""
         self.apply_changes(before=record.seq)
+        passed = record.at - self.engine.memory.now
         self._look(record)
         body = record.body
         if isinstance(body, Verdict) and body.anew:
@@ -91,8 +97,8 @@ class Watcher:
         elif isinstance(body, Fill):
             self._fill(body, seq=record.seq, at=record.at)
         elif isinstance(body, ClockStep):
-            self.engine.clock_step(body.step)
-        self._alerts += self.engine.pass_time(seq=record.seq, at=record.at)
+            self.engine.clock_step(body.step, passed=passed)
+        self._tell_of(self.engine.pass_time(seq=record.seq, at=record.at))
 
     def _begin_anew(self, pairs: Sequence[str]) -> None:
         self.engine.begin_anew(pairs)
@@ -113,8 +119,8 @@ class Watcher:
         self._taken += [TakeUp(change.number, seq) for seq, change in due]
 
     def _step(self, instant: TickBatch, *, seq: int, at: int) -> None:
-        alerts, counted, cols = self.engine.step(instant, seq=seq, at=at)
-        self._alerts += alerts
+        told, counted, cols = self.engine.step(instant, seq=seq, at=at)
+        self._tell_of(told)
         if not len(cols) or counted.pairs == (CANARY,):
             return
         self._blindness.saw(cols, valid_for=instant.valid_for, awake=self.engine.memory.awake)
@@ -142,7 +148,7 @@ class Watcher:
     def _fill(self, fill: Fill, *, seq: int, at: int) -> None:
         """What was told of gaps: windows and indicators see it from now on, and so do people."""
         alerts, told = self.engine.fill(fill.batch, seq=seq, at=at)
-        self._alerts += alerts
+        self._tell_of(Raised(alerts))
         for filled, _ in told:
             if self._candles is not None:
                 self._closed += candles_of(filled, self.engine.universe.names[filled.col], finest=fill.interval)
@@ -170,18 +176,27 @@ class Watcher:
                 seq=seq,
             )
 
-    def effects(self) -> Effects:
-        """What happened since the last call; forgets it."""
-        lifecycle, at_rest, firings = self.engine.changes()
+    def _tell_of(self, told: Raised) -> None:
+        if told:
+            self._told.append(told)
+
+    def effects(self, *, together: bool = False) -> Effects:
+        """What happened since the last call; forgets it. `together`: what many rules did alike by itself, which is
+        otherwise among the rest, in order."""
+        changes = self.engine.changes(together=together)
+        alike = [copies for told in self._told for copies in told.together] if together else ()
         effects = Effects(
-            alerts=self._alerts,
+            alerts=[alert for told in self._told for alert in (told.alerts if together else told.each())],
             candles=self._closed,
             prices=[self._newest[col] for col in sorted(self._newest)],
-            lifecycle=lifecycle,
-            at_rest=at_rest,
-            firings=firings,
+            lifecycle=changes.lifecycle,
+            at_rest=changes.at_rest,
+            firings=changes.firings,
             take_ups=self._taken,
             notices=self._notices,
+            alerts_together=alike,
+            lifecycle_together=changes.moved_together,
+            firings_together=changes.fired_together,
         )
         self.forget_effects()
         return effects
@@ -189,7 +204,7 @@ class Watcher:
     def forget_effects(self) -> None:
         """What happened since the last call was committed before."""
         self.engine.forget_changes()
-        self._alerts, self._closed, self._newest, self._taken, self._notices = [], [], {}, [], []
+        self._told, self._closed, self._newest, self._taken, self._notices = [], [], {}, [], []
 
     def cut(self) -> Cut:
         """A checkpoint: all that later steps depend on. Take it right after effects() was committed."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, get_args
 
 from prometheus_client import (
@@ -28,7 +28,7 @@ from cryptowatcher.domain.channel_names import is_own
 from cryptowatcher.ports import Clock
 
 File = Literal["journal", "store"]
-TRIMMED = ("records", "candles", "alerts")
+TRIMMED = ("records", "changes", "candles", "alerts")
 
 _MICRO = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 _DISK = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
@@ -164,10 +164,10 @@ class Meters:
         self._records.inc(records)
         self._step_duration.observe(seconds)
 
-    def committed(self, kinds: Iterable[str]) -> None:
-        """A step was committed, with alerts of these kinds."""
+    def committed(self, alerts: Mapping[str, int]) -> None:
+        """A step was committed, with so many alerts of each kind."""
         self._commits.inc()
-        for kind, count in Tally(kinds).items():
+        for kind, count in alerts.items():
             self._fired.labels(kind).inc(count)
 
     # --- notify ------------------------------------------------------------------------------------

@@ -18,14 +18,15 @@ from cryptowatcher.domain.pairs import CANARY
 from cryptowatcher.domain.records import Record, Ticks, Verdict
 from cryptowatcher.domain.retention import Retention
 from cryptowatcher.domain.watcher import CHECKPOINT_SCHEMA
-from cryptowatcher.ports import Clock, Journal, Slice, Store, Tx
+from cryptowatcher.ports import Clock, Journal, Slice, Store, Trimmed, Tx
 
 EVERY = 3_600.0
 _READ_AT_ONCE = 256
 
 
 class Tidier:
-    """Trims the journal behind the slowest reader, old minute candles, and old alerts with their deliveries."""
+    """Trims the journal behind the slowest reader, changes of rules that were made good long ago, old minute
+    candles, and old alerts with their deliveries."""
 
     def __init__(
         self,
@@ -36,7 +37,7 @@ class Tidier:
         keep: Retention = Retention(),  # noqa: B008  it is frozen
         trimmed: Callable[[str, int], None] = lambda what, count: None,
     ) -> None:
-        """`trimmed`: told of what went (`records`, `candles` or `alerts`) and how many, never 0."""
+        """`trimmed`: told of what went (`records`, `changes`, `candles` or `alerts`) and how many, never 0."""
         self._journal = journal
         self._store = store
         self._clock = clock
@@ -54,6 +55,7 @@ class Tidier:
         """Everything that has become too old or too large."""
         now = await self._agreed_time()
         keep = self._keep
+        await self._tidy_changes()
         await self._tidy_journal(now)
         await self._in_slices(
             "candles", lambda tx, after: tx.trim_candles(MS["m"], now - keep.minutes, after=after)
@@ -69,6 +71,29 @@ class Tidier:
         """The newest time that a source and our clock agreed upon, epoch ms; 0 before the first price."""
         prices = await self._store.run(lambda tx: tx.prices())
         return min(self._clock.now(), max((price.observed_at for price in prices), default=0))
+
+    async def _tidy_changes(self) -> None:
+        """What a rule was before it became something else, all of that before a record that is gone: no start asks
+        for it. From a checkpoint behind the record both are in it, and from the journal's beginning only what
+        became of the rule counts. (A start from a checkpoint before the record misses records anyway.) This comes
+        before the journal is trimmed: so whoever stands beside a watcher and reads on from an older checkpoint has
+        had an hour to do it."""
+        gone = await self._journal_begins() - 1
+
+        def trim(tx: Tx, _: str) -> Slice:
+            cursor = tx.cursor()
+            same = cursor is not None and cursor.journal == self._journal.id
+            return tx.trim_changes(gone) if same else Slice(gone=0, upto="", more=False)
+
+        await self._in_slices("changes", trim)
+
+    async def _journal_begins(self) -> int:
+        """The first record that still stands."""
+        try:
+            await self._journal.read(0, 1)
+        except Trimmed as gone:
+            return gone.oldest
+        return 1
 
     async def _tidy_journal(self, now: int) -> None:
         """What is older than the retention or too much, but nothing that the newest checkpoint needs."""

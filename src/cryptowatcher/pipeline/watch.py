@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from operator import attrgetter
 
 import msgspec
@@ -20,6 +21,7 @@ import structlog
 
 from cryptowatcher.domain.alerts import Alert, is_condition
 from cryptowatcher.domain.canary import SYSTEM_OWNER
+from cryptowatcher.domain.copies import Copies, each_of, some
 from cryptowatcher.domain.deliveries import Delivery, DeliveryKind, delivery_id
 from cryptowatcher.domain.reaching import Reach, Setting
 from cryptowatcher.domain.records import Draft, Gap, Record, Ticks, Verdict
@@ -181,12 +183,15 @@ class Watch:
                 said = {"seq": record.seq, "rows": len(batch)}
                 self._traces.span("watch", Answer(batch.source, batch.received_at), began, now, said)
 
-    def _trace_alerts(self, alerts: Sequence[Alert], began: int) -> None:
+    def _trace_alerts(self, effects: Effects, began: int) -> None:
         """One span for all the alerts that an answer led to: a storm has a hundred thousand."""
         if not self._traces:
             return
         now = self._clock.now()
-        for answer, count in Counter(Answer(alert.source, alert.received_at) for alert in alerts).items():
+        counted = Counter(Answer(alert.source, alert.received_at) for alert in effects.alerts)
+        for copies in effects.alerts_together:
+            counted[Answer(copies.first.source, copies.first.received_at)] += len(copies)
+        for answer, count in counted.items():
             self._traces.span("alert", answer, began, now, {"alerts": count})
 
     async def _look_for_changes(self) -> None:
@@ -205,7 +210,7 @@ class Watch:
         return changes
 
     async def _commit(self) -> None:
-        effects = self._watcher.effects()
+        effects = self._watcher.effects(together=True)
         # In the order of their keys, which then is that of their deliveries' too.
         alerts = sorted([*effects.alerts, *effects.notices], key=attrgetter("id"))
         step = Step(
@@ -217,6 +222,7 @@ class Watch:
             candles=effects.candles,
             prices=effects.prices,
             take_ups=effects.take_ups,
+            together=[*effects.alerts_together, *effects.lifecycle_together, *effects.firings_together],
         )
         before, epoch = self._cursor, self._epoch
         # From here the effects are out of the watcher. Should the commit fail, only the store knows how far it
@@ -225,21 +231,25 @@ class Watch:
         began = self._clock.now()
 
         def commit(tx: Tx) -> None:
-            reach = self._directory.at(tx) if alerts else self._directory.newest
+            reach = self._directory.at(tx) if told else self._directory.newest
             deliveries = [*deliveries_of(alerts, reach)]
-            tx.commit_step(msgspec.structs.replace(step, deliveries=deliveries), epoch=epoch, before=before)
+            queued = [each for copies in effects.alerts_together for each in deliveries_together(copies, reach)]
+            whole = msgspec.structs.replace(step, deliveries=deliveries, together=[*step.together, *queued])
+            tx.commit_step(whole, epoch=epoch, before=before)
 
-        if alerts:
+        told = bool(alerts or effects.alerts_together)
+        if told:
             self._queueing()
         await self._store.run(commit)
         self._uncertain = False
         self._cursor = step.cursor
         self._committed_at = self._clock.monotonic()
-        self._meters.committed(
-            alert.kind for alert in effects.alerts if alert.owner != SYSTEM_OWNER and is_condition(alert.kind)
-        )
-        self._trace_alerts(effects.alerts, began)
-        if alerts:
+        counted = Counter(alert.kind for alert in effects.alerts if alert.owner != SYSTEM_OWNER)
+        for copies in effects.alerts_together:
+            counted[copies.first.kind] += len(copies)
+        self._meters.committed({kind: count for kind, count in counted.items() if is_condition(kind)})
+        self._trace_alerts(effects, began)
+        if told:
             await asyncio.sleep(0)  # sending begins now: a thousand lines in the log can wait
         self._log_alerts(effects)
         if self._committed_at - self._checkpoint_at >= CHECKPOINT_EVERY:
@@ -249,12 +259,13 @@ class Watch:
         alerts = [
             alert for alert in effects.alerts if alert.owner != SYSTEM_OWNER
         ]  # that one is the same each minute
-        for alert in alerts[:_LINES]:
+        for alert in islice(chain(alerts, each_of(effects.alerts_together)), _LINES):
             call = self._calls.get(alert.seq, "")
             said = "alert" if is_condition(alert.kind) else alert.kind
             log.info(said, alert=alert.id, rule=alert.rule_name, pair=alert.pair, seq=alert.seq, call=call)
-        if len(alerts) > _LINES:
-            log.info("more alerts at the same time", count=len(alerts) - _LINES)
+        count = len(alerts) + sum(map(len, effects.alerts_together))
+        if count > _LINES:
+            log.info("more alerts at the same time", count=count - _LINES)
         for notice in effects.notices:
             log.info("sight", kind=notice.kind, pairs=int(notice.value), owner=notice.owner)
 
@@ -310,21 +321,36 @@ def deliveries_of(alerts: Iterable[Alert], reach: Reach) -> Iterator[Delivery]:
             yield msgspec.structs.replace(each, id=id_, alert=alert.id, rule=alert.rule)
 
 
+def deliveries_together(alerts: Copies[Alert], reach: Reach) -> Iterator[Copies[Delivery]]:
+    """The same of alerts that are alike, whoever owns them; nothing where nobody is told."""
+    ids, rules, owners = (alerts.own[name] for name in ("id", "rule", "owner"))
+    told = {owner: reach.told(owner, alerts.first.channels) for owner in set(owners)}
+    places = [place for place, owner in enumerate(owners) for _ in told[owner]]
+    if not places:
+        return
+    own = {"alert": some(ids, places), "owner": some(owners, places), "rule": some(rules, places)}
+    channels = [channel for owner in owners for channel in told[owner]]
+    first = msgspec.structs.replace(alerts.first, id=own["alert"][0], owner=own["owner"][0], rule=own["rule"][0])
+    delivered = [*map(delivery_id, own["alert"], channels)]
+    yield Copies(_delivery(first, channels[0]), {"id": delivered, "channel": channels, **own})
+
+
 def _first_deliveries(alert: Alert, reach: Reach) -> list[Delivery]:
-    return [
-        Delivery(
-            id=delivery_id(alert.id, channel),
-            alert=alert.id,
-            owner=alert.owner,
-            rule=alert.rule,
-            channel=channel,
-            created_at=alert.at,
-            due_at=alert.at,
-            urgent=alert.urgent,
-            kind=_told_as(alert),
-        )
-        for channel in reach.told(alert.owner, alert.channels)
-    ]
+    return [_delivery(alert, channel) for channel in reach.told(alert.owner, alert.channels)]
+
+
+def _delivery(alert: Alert, channel: str) -> Delivery:
+    return Delivery(
+        id=delivery_id(alert.id, channel),
+        alert=alert.id,
+        owner=alert.owner,
+        rule=alert.rule,
+        channel=channel,
+        created_at=alert.at,
+        due_at=alert.at,
+        urgent=alert.urgent,
+        kind=_told_as(alert),
+    )
 
 
 def _told_as(alert: Alert) -> DeliveryKind:

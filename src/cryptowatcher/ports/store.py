@@ -9,6 +9,7 @@ import msgspec
 
 from cryptowatcher.domain.alerts import Advice, Alert, AlertKind, NoticeKind
 from cryptowatcher.domain.candles import Candle, CandleColumns
+from cryptowatcher.domain.copies import Copies
 from cryptowatcher.domain.deliveries import Delivery, DeliveryState
 from cryptowatcher.domain.quiet import Quiet
 from cryptowatcher.domain.rules.model import (
@@ -50,7 +51,8 @@ class Fenced(Exception):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """All effects of some journal records, committed with the cursor or not at all."""
+    """All effects of some journal records, committed with the cursor or not at all. `together`: more of them, of
+    many rules that did the same."""
 
     cursor: Cursor
     alerts: Sequence[Alert] = ()
@@ -61,6 +63,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     candles: Sequence[Candle] = ()
     prices: Sequence[Price] = ()
     take_ups: Sequence[TakeUp] = ()
+    together: Sequence[Copies[Alert] | Copies[Delivery] | Copies[Lifecycle] | Copies[Firing]] = ()
 
 
 class WatchTx(Protocol):

@@ -32,3 +32,9 @@ class TidyTx(Protocol):
         """Look at up to `limit` alerts with id > `after` whose event came before that time (epoch ms), and forget
         those of this owner (None: of all) that have no unfinished delivery, with their deliveries."""
         ...
+
+    def trim_changes(self, before: int, *, limit: int = 500) -> Slice:
+        """Look at up to `limit` changes of rules more that count from a position before that one, and forget of
+        each rule the change before, with its take-up. What a rule became last stays. `upto` says nothing: where
+        the next slice goes on is written down."""
+        ...

@@ -85,7 +85,8 @@ class Rules(Concern):
                 members=members_of(spec, lists) if list_of(spec) else (),
             )
             same_end = before is not None and before.spec.expires == spec.expires
-            changes.append(Change(rule, spec, row.notice_at if row and same_end else first_notice(spec, now)))
+            notice = row.notice_at if row and same_end else first_notice(spec, now)
+            changes.append(Change(rule, spec, notice, row.change if row else 0))
             saved.append(rule)
             if before is not None and before.spec.active != spec.active:
                 self._look_again(identity, now)
@@ -103,7 +104,10 @@ class Rules(Concern):
         found = self.rules(owner, ids)
         for part in _parts([rule.id for rule in found]):
             self._db.execute(sa.delete(snoozes).where(snoozes.c.rule.in_(part)))
-        gone = [Change(msgspec.structs.replace(rule, origin=origin), None, 0) for rule in found]
+        there = self._rows([rule.id for rule in found])
+        gone = [
+            Change(msgspec.structs.replace(rule, origin=origin), None, 0, there[rule.id].change) for rule in found
+        ]
         self._write(gone, number, head=head, now=now)
         return found
 
@@ -179,8 +183,9 @@ class Rules(Concern):
 
     def _again(self, changed: Sequence[Rule], *, head: int, now: int) -> None:
         """A change of rules that are themselves as they were: what they look at is not."""
-        first = self._next_change()
-        self._append([Change(rule, rule.spec, 0) for rule in changed], first, head=head, now=now)
+        first, there = self._next_change(), self._rows([rule.id for rule in changed])
+        again = [Change(rule, rule.spec, 0, there[rule.id].change) for rule in changed]
+        self._append(again, first, head=head, now=now)
         for number, rule in enumerate(changed, first):
             self._db.execute(sa.update(rules).where(rules.c.id == rule.id).values(change=number))
 
@@ -194,11 +199,12 @@ class Rules(Concern):
 
 
 class Change(NamedTuple):
-    """A rule as it is from now on; `spec` None: it is gone."""
+    """A rule as it is from now on; `spec` None: it is gone. `before`: number of its change before, 0 for none."""
 
     rule: Rule
     spec: RuleSpec | None
     notice_at: int
+    before: int
 
     def row(self, number: int) -> dict[str, Any]:
         """Of `rules`."""
@@ -224,6 +230,7 @@ class Change(NamedTuple):
             "head": head,
             "saved_at": now,
             "rule": None if self.spec is None else _text(self.rule),
+            "before": self.before,
         }
 
 

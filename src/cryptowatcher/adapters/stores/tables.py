@@ -35,6 +35,7 @@ def _col(name: str, kind: Any = Text, *, unknown: bool = False, default: str | N
 # Numbers that only grow: the epoch of each role, and the last rule change. A transaction that has counted
 # holds the row until it ends, so numbers become visible in their order.
 CHANGES = "rule changes"
+SETTLED = "rule changes settled"
 REACHING = "reaching"
 counters = _table("counters", _key("name"), _col("value", Ms))
 
@@ -331,6 +332,8 @@ login_failures = _table("login_failures", _key("key"), _col("count", sa.Integer)
 
 watchlists = _table("watchlists", _key("owner"), _key("name"), _col("pairs"), _col("origin"))
 
+# `before`: number of the change of the same rule before this one; 0 for none, or unknown: the release before does
+# not write it. Of each rule the newest change stays for ever, of the others those that a start might ask for.
 rule_changes = _table(
     "rule_changes",
     _key("number", Ms),
@@ -339,6 +342,7 @@ rule_changes = _table(
     _col("head", Ms),
     _col("saved_at", Ms),
     _col("rule", unknown=True),
+    _col("before", Ms, default="0"),
 )
 
 checkpoints = _table(

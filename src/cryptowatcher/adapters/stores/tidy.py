@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
+
 import sqlalchemy as sa
 
 from cryptowatcher.adapters.stores.rows import Concern
-from cryptowatcher.adapters.stores.tables import UNFINISHED, acks, alerts, candles, deliveries, scores
+from cryptowatcher.adapters.stores.tables import (
+    SETTLED,
+    UNFINISHED,
+    acks,
+    alerts,
+    candles,
+    counters,
+    deliveries,
+    insert_into,
+    or_replace,
+    rule_changes,
+    scores,
+    take_ups,
+)
 from cryptowatcher.domain.alerts import first_id_at
 from cryptowatcher.ports import Slice
 
@@ -50,6 +65,20 @@ class Tidy(Concern):
             self._db.execute(_DROP_SCORES, signals)
         return Slice(gone=len(old), upto=rows[-1].id, more=len(rows) == limit)
 
+    def trim_changes(self, before: int, *, limit: int = 500) -> Slice:
+        # Take-ups are positions that grow with the numbers, so what is settled comes first.
+        rows = self._db.execute(_TAKEN_UP, {"limit": limit}).all()
+        settled = [*takewhile(lambda row: row.seq < before, rows)]
+        earlier = self._db.execute(_EARLIER, {"numbers": sorted({row.before for row in settled})}).scalars()
+        old = [{"this": number} for number in earlier]
+        if old:
+            self._db.execute(_DROP_CHANGE, old)
+            self._db.execute(_DROP_TAKE_UP, old)
+        if settled:
+            upto = or_replace(insert_into(counters, self._db.dialect.name), counters)
+            self._db.execute(upto, {"name": SETTLED, "value": settled[-1].number})
+        return Slice(gone=len(old), upto="", more=len(settled) == limit)
+
     def _unfinished(self, first: str, last: str) -> set[str]:
         """Alerts from one id to another with a delivery that is still on its way."""
         inside = (deliveries.c.id > first, deliveries.c.id < last + _END)
@@ -75,6 +104,22 @@ _TRIM_CANDLES = sa.delete(candles).where(
 _DROP_DELIVERIES = sa.delete(deliveries).where(
     deliveries.c.id >= sa.bindparam("first"), deliveries.c.id < sa.bindparam("last")
 )
+_SETTLED_UPTO = sa.func.coalesce(
+    sa.select(counters.c.value).where(counters.c.name == SETTLED).scalar_subquery(), 0
+)
+_TAKEN_UP = (
+    sa.select(take_ups.c.number, take_ups.c.seq, rule_changes.c.before)
+    .join_from(take_ups, rule_changes, take_ups.c.number == rule_changes.c.number)
+    .where(take_ups.c.number > _SETTLED_UPTO)
+    .order_by(take_ups.c.number)
+    .limit(sa.bindparam("limit"))
+)
+_BEFORE = sa.select(rule_changes.c.number, rule_changes.c.before)
+_FIRST = _BEFORE.where(rule_changes.c.number.in_(sa.bindparam("numbers", expanding=True))).cte(recursive=True)
+# And what is left before them: in a journal that was replaced some were never taken up.
+_EARLIER = sa.select(_FIRST.union(_BEFORE.join(_FIRST, rule_changes.c.number == _FIRST.c.before)).c.number)
+_DROP_CHANGE = sa.delete(rule_changes).where(rule_changes.c.number == sa.bindparam("this"))
+_DROP_TAKE_UP = sa.delete(take_ups).where(take_ups.c.number == sa.bindparam("this"))
 _DROP_ALERT = sa.delete(alerts).where(alerts.c.id == sa.bindparam("this"))
 _DROP_ACK = sa.delete(acks).where(acks.c.alert == sa.bindparam("this"))
 _DROP_SCORES = sa.delete(scores).where(

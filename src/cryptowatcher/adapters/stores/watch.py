@@ -7,10 +7,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cryptowatcher.adapters.stores.bulk import insert_rows, insert_structs
-from cryptowatcher.adapters.stores.rows import Concern, alert_row
+from cryptowatcher.adapters.stores.bulk import insert_columns, insert_rows, insert_structs, room_for
+from cryptowatcher.adapters.stores.rows import Concern, alert_row, columns_of
 from cryptowatcher.adapters.stores.rules import change_of
 from cryptowatcher.adapters.stores.tables import (
+    Conflict,
     alerts,
     candles,
     checkpoint_parts,
@@ -28,10 +29,18 @@ from cryptowatcher.adapters.stores.tables import (
     rules,
     take_ups,
 )
+from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.deliveries import Delivery
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, LifecycleState, RuleChange, TakeUp
 from cryptowatcher.ports import Cursor, Fenced, Step
 
 ROLE = "watch"
+_TABLES: Mapping[type, tuple[sa.Table, Conflict]] = {
+    Alert: (alerts, or_keep),
+    Delivery: (deliveries, or_keep),
+    Lifecycle: (lifecycle, or_replace),
+    Firing: (firings, or_replace),
+}
 _KEPT_CHECKPOINTS = 2
 
 
@@ -53,6 +62,10 @@ class Watch(Concern):
         db = self._db
         insert_structs(db, alerts, step.alerts, or_keep, alert_row)
         insert_structs(db, deliveries, step.deliveries, or_keep)
+        with room_for(db, sum(map(len, step.together))):
+            for kind, (table, conflict) in _TABLES.items():
+                if copies := [each for each in step.together if isinstance(each.first, kind)]:
+                    insert_columns(db, table, *columns_of(copies), conflict)
         self._leave_lifecycle(step.at_rest)
         insert_structs(db, lifecycle, step.lifecycle, or_replace)
         insert_structs(db, firings, step.firings, or_replace)

@@ -19,7 +19,7 @@ def _change(memory: Memory, cols: Ints, args: Args) -> Floats:
     """(price − reference) / reference for each of these pairs; NaN where the reference is not known."""
     (window,) = args
     reference = memory.history.reference(cols, window)
-    return quotient(memory.history.price[cols] - reference, reference)
+    return quotient(memory.history.newest(cols) - reference, reference)
 
 
 def _changes(line: Line, args: Args) -> Floats:
@@ -32,7 +32,7 @@ def _changes(line: Line, args: Args) -> Floats:
 def _change_since(memory: Memory, cols: Ints, args: Args) -> Floats:
     """(price − p) / p, as the newest observation has it."""
     (since,) = args
-    return quotient(memory.history.price[cols] - since, since)
+    return quotient(memory.history.newest(cols) - since, since)
 
 
 def _changes_since(line: Line, args: Args) -> Floats:

@@ -35,13 +35,13 @@ def _range(memory: Memory, cols: Ints, args: Args) -> Floats:
 def _drawdown(memory: Memory, cols: Ints, args: Args) -> Floats:
     """(high − price) / high."""
     high = memory.history.high(cols, args[0])
-    return quotient(high - memory.history.price[cols], high)
+    return quotient(high - memory.history.newest(cols), high)
 
 
 def _rally(memory: Memory, cols: Ints, args: Args) -> Floats:
     """(price − low) / low."""
     low = memory.history.low(cols, args[0])
-    return quotient(memory.history.price[cols] - low, low)
+    return quotient(memory.history.newest(cols) - low, low)
 
 
 # --- one pair over time ----------------------------------------------------------------------------

@@ -8,8 +8,9 @@ from cryptowatcher.domain.ticks import Floats
 
 
 def finite(values: Floats) -> Floats:
-    """NaN in the place of infinity."""
-    return np.where(np.isfinite(values), values, np.nan)
+    """NaN in the place of infinity. The same column where there is none."""
+    known = np.isfinite(values)
+    return values if known.all() else np.where(known, values, np.nan)
 
 
 def quotient(of: Floats, by: Floats | float) -> Floats:

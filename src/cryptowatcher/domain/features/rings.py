@@ -82,7 +82,8 @@ class Rings:
 
     head:  number of the newest entry, -1 where there is none
     at:    where that lies in the columns
-    base, stride, slots: a ring of that many slots lies at base, base + stride, base + 2 stride, …
+    base, stride, slots: a ring of that many slots lies at base, base + stride, base + 2 stride, … before `end`
+    layout: changes when entries lie elsewhere than before
     """
 
     def __init__(self, most: int) -> None:
@@ -93,6 +94,8 @@ class Rings:
         self.base: Ints = np.zeros(0, np.int64)
         self.stride: Ints = np.zeros(0, np.int64)
         self.slots: Ints = np.zeros(0, np.int64)
+        self.end: Ints = np.zeros(0, np.int64)
+        self.layout = 0
         self._most = most
         self._used = 0
 
@@ -122,6 +125,14 @@ class Rings:
             place += wrapped * (self.slots[cols] * stride)
         return place
 
+    def after(self, cols: Where, places: Ints) -> Ints:
+        """Where the entries behind those lie that lie here."""
+        following: Ints = places + self.stride[cols]
+        wrapped = following >= self.end[cols]
+        if wrapped.any():
+            following -= wrapped * (self.end[cols] - self.base[cols])
+        return following
+
     def backwards(self, cols: Ints, most: Ints) -> Ints:
         """Where the newest entries of each pair lie, newest first, one row for each step back; after so many steps
         (`most`) a pair stays where it is."""
@@ -132,19 +143,19 @@ class Rings:
         return self._back(cols, back)
 
     def _back(self, cols: Ints, back: Ints) -> Ints:
-        """Where the entries so many steps before the newest lie."""
-        stride = self.stride[cols]
-        place: Ints = self.at[cols] - back * stride
-        wrapped = place < self.base[cols]
-        if wrapped.any():
-            place += wrapped * (self.slots[cols] * stride)
+        """Where the entries so many steps before the newest lie: as many rows as there are of `back`, of which the
+        last goes back furthest."""
+        stride, base = self.stride[cols], self.base[cols]
+        alike = bool((stride == stride[:1]).all())
+        place: Ints = self.at[cols] - back * (stride[:1] if alike else stride)
+        if (place[-1] < base).any():
+            place += (place < base) * (self.end[cols] - base)
         return place
 
     def advance(self, cols: Where) -> None:
         """One new entry for each of these, in the place of the oldest where the ring is full."""
-        stride = self.stride[cols]
-        at, end = self.at[cols] + stride, self.base[cols] + self.slots[cols] * stride
-        np.copyto(at, self.base[cols], where=at >= end)
+        at = self.at[cols] + self.stride[cols]
+        np.copyto(at, self.base[cols], where=at >= self.end[cols])
         self.at[cols] = at
         self.head[cols] += 1
 
@@ -159,6 +170,7 @@ class Rings:
             self._lay_out_anew(wanted)
         else:
             self._move_all(cols, wanted, self.cells)
+        self._laid_out()
 
     def _are_last(self, cols: Ints) -> bool:
         """Whether behind the rings of these pairs, which were made together and just became full for the first
@@ -189,6 +201,7 @@ class Rings:
         for to, of in zip(self.cells.columns(), cells.columns(), strict=True):
             to[places] = of
         self.head[col], self.at[col] = count - 1, places[-1]
+        self.layout += 1
 
     def state(self) -> RingsState:
         """Everything, for a checkpoint."""
@@ -202,6 +215,12 @@ class Rings:
 
     def _layout(self, head: Ints, at: Ints, base: Ints, stride: Ints, slots: Ints) -> None:
         self.head, self.at, self.base, self.stride, self.slots = head, at, base, stride, slots
+        self._laid_out()
+
+    def _laid_out(self) -> None:
+        """Rings lie elsewhere, or are longer: then entries that were written over lie elsewhere too."""
+        self.end = self.base + self.slots * self.stride
+        self.layout += 1
 
     def _reserve(self, slots: int) -> int:
         """Where so many new slots begin."""
@@ -236,7 +255,7 @@ class Rings:
         rows = max(1, _AT_ONCE // width)
         for begin in range(0, there, rows):
             end = min(begin + rows, there)
-            old = self._back(cols, np.arange(there - 1 - begin, there - 1 - end, -1)[:, None]).reshape(-1)
+            old = self._back(cols, np.arange(there - end, there - begin)[:, None])[::-1].reshape(-1)
             for of, to in zip(source.columns(), self.cells.columns(), strict=True):
                 to[first + begin * width : first + end * width] = of.take(old)
         self.base[cols], self.stride[cols], self.slots[cols] = first + np.arange(width), width, slots

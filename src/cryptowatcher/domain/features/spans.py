@@ -9,7 +9,7 @@ import numpy as np
 
 from cryptowatcher.domain.features.barline import BarSeries
 from cryptowatcher.domain.features.bars import Ring
-from cryptowatcher.domain.features.columns import Column, Group, Marks
+from cryptowatcher.domain.features.columns import Column, Group, Marks, Where
 from cryptowatcher.domain.features.finite import finite
 from cryptowatcher.domain.features.line import Line
 from cryptowatcher.domain.features.memory import Memory
@@ -137,7 +137,30 @@ class _MeanInSpan(Column):
 
 
 class _DeviationInSpan(_MeanInSpan):
-    """The standard deviation of what is in a span."""
+    """The standard deviation of what is in a span. Moves of pairs that follow one another are kept, for as many
+    bars as are looked at: each minute brings one, and to divide takes longest."""
+
+    def __init__(self, span: Span) -> None:
+        super().__init__(span)
+        self._moved: dict[int, Floats] = {}
+        self._of: Where = slice(0, 0)
+
+    def forget(self, cols: Ints) -> None:
+        """Nothing was ever seen of these pairs, or other bars are told of."""
+        super().forget(cols)
+        self._moved.clear()
+
+    def _row(self, ring: Ring, group: Group, number: int) -> Floats:
+        span = self._span
+        if not (span.before and isinstance(group.where, slice) and span.length * len(group.cols) <= _KEPT):
+            return super()._row(ring, group, number)
+        if self._of != group.where:
+            self._of, self._moved = group.where, {}
+        if number not in self._moved:
+            first = group.now - span.length
+            self._moved = {before: row for before, row in self._moved.items() if before >= first}
+            self._moved[number] = super()._row(ring, group, number)
+        return self._moved[number]
 
     def _run(self, ring: Ring, group: Group, parts: Parts, count: int | Ints) -> Floats:
         if not self._span.before:

@@ -75,7 +75,7 @@ def check_closes(window: int) -> None:
 
 def _zscore(memory: Memory, cols: Ints, args: Args) -> Floats:
     span = closes(args[0])
-    away = memory.history.price[cols] - step_mean(memory, cols, span)
+    away = memory.history.newest(cols) - step_mean(memory, cols, span)
     return quotient(away, step_deviation(memory, cols, span))
 
 

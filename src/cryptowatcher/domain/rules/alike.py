@@ -6,7 +6,7 @@ kind, but all comparisons of all of them together.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from cryptowatcher.domain.pairs import Universe
 from cryptowatcher.domain.rules.compiled import BEYOND
 from cryptowatcher.domain.rules.kinds import Form, Kind
-from cryptowatcher.domain.rules.roll import Segment
+from cryptowatcher.domain.rules.roll import Segment, distinct
 from cryptowatcher.domain.rules.rows import Pools
 from cryptowatcher.domain.rules.singles import Singles
 from cryptowatcher.domain.ticks import Floats, Ints
@@ -49,7 +49,7 @@ class Many(NamedTuple):
 
     def only(self, rules: NDArray[np.bool_]) -> Many:
         """Those of them."""
-        used, which = np.unique(self.which[rules], return_inverse=True)
+        used, which = distinct(self.which[rules])
         kinds = [self.kinds[kind] for kind in used.tolist()]
         return Many(self.slots[rules], self.cols[rules], kinds, which, self.rows[rules], self.segment)
 
@@ -96,7 +96,7 @@ def _sides(forms: Sequence[Form], band: Floats, form: Ints, against: Floats) -> 
 def many(pools: Pools, singles: Singles, living: Iterable[Living], universe: Universe) -> Iterator[Many]:
     """Rules by segment, without those that are paused. Their kinds are understood: see misread()."""
     for mine, segment, rows in living:
-        numbers, which = np.unique(segment.kind[rows], return_inverse=True)
+        numbers, which = distinct(segment.kind[rows])
         kinds = list(map(pools.kind, numbers.tolist()))
         goes = np.flatnonzero(~np.asarray([kind.spec.paused for kind in kinds], np.bool_)[which])
         if len(goes):
@@ -104,9 +104,9 @@ def many(pools: Pools, singles: Singles, living: Iterable[Living], universe: Uni
             yield Many(mine[goes], singles.cols(segment.on[rows], universe), kinds, which[goes], rows, segment)
 
 
-def misread(pools: Pools, living: Sequence[Living]) -> dict[int, str]:
-    """By slot, the rules that are not understood any more, and why."""
-    kinds = {kind for _, segment, rows in living for kind in np.unique(segment.kind[rows]).tolist()}
+def misread(pools: Pools, kinds: Iterable[int], living: Callable[[], Iterable[Living]]) -> dict[int, str]:
+    """By slot, the rules that are not understood any more, and why. `kinds`: of all that are `living`, and perhaps
+    of others."""
     wrong: dict[int, str] = {}
     for kind in sorted(kinds):
         try:
@@ -114,7 +114,7 @@ def misread(pools: Pools, living: Sequence[Living]) -> dict[int, str]:
         except ConfigError as error:
             wrong[kind] = error.message
     found: dict[int, str] = {}
-    for slots, segment, rows in living if wrong else ():
+    for slots, segment, rows in living() if wrong else ():
         theirs = np.isin(segment.kind[rows], [*wrong])
         for slot, row in zip(slots[theirs].tolist(), rows[theirs].tolist(), strict=True):
             found[slot] = wrong[int(segment.kind[row])]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from cryptowatcher.domain.features import Function, Parameter
@@ -51,11 +52,11 @@ def call_of(said: Said, functions: Functions) -> Call:
     name = str(said.name).lower()
     function = functions.get(name)
     if function is None:
-        raise Wrong(
-            said.start, f"there is no feature `{shorten(said.name)}`", did_you_mean(name, [*functions, *_OWN])
-        )
+        raise _no_such(said, [*functions, *_OWN])
     parameters = function.parameters
     if len(said.args) > len(parameters):
+        if not parameters and _is_coin(said.args[0]):
+            raise Wrong(_place(said.args[0]), f"`{name}` is of the pair that the rule is on", _OTHER)
         raise Wrong(_place(said.args[len(parameters)]), f"`{name}` {_how_many(function)}", usage(function))
     args = [
         _argument(parameter, arg, function, functions)
@@ -78,6 +79,22 @@ def duration_of(token: Token) -> int:
         return parse_duration(str(token))
     except ConfigError as error:
         raise Wrong(_start(token), error.message, error.hint) from None
+
+
+_OTHER = "the pair stands beside the condition; ratio(bitcoin/usd) compares it with another"
+
+
+def _is_coin(said: Token | Said) -> bool:
+    """A coin or a pair by its name, it seems."""
+    return not said.args if isinstance(said, Said) else said.type == "PAIR"
+
+
+def _no_such(said: Said, known: Sequence[str]) -> Wrong:
+    """No such feature. People also begin with the coin: `bitcoin > 70000`."""
+    hint = did_you_mean(str(said.name).lower(), known)
+    if not said.args and hint.startswith("there are"):
+        hint = f"a coin stands beside the condition, not in it: write price; {hint}"
+    return Wrong(said.start, f"there is no feature `{shorten(said.name)}`", hint)
 
 
 def usage(function: Function) -> str:

@@ -6,12 +6,14 @@ Everything that is known of a rule by its slot is asked here, and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from cryptowatcher.domain.checkpoints import Part
+from cryptowatcher.domain.copies import Copies
 from cryptowatcher.domain.pairs import Universe
 from cryptowatcher.domain.rules.alike import Comparisons, Many, many, misread
 from cryptowatcher.domain.rules.compiled import CompiledRule
@@ -22,8 +24,9 @@ from cryptowatcher.domain.rules.joins import Joined, Joins
 from cryptowatcher.domain.rules.judged import Judged
 from cryptowatcher.domain.rules.kinds import Kind
 from cryptowatcher.domain.rules.lifecycle import UNARMED, Standing
+from cryptowatcher.domain.rules.memories import Memories
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, LifecycleState, Rule
-from cryptowatcher.domain.rules.moves import Moves, Place
+from cryptowatcher.domain.rules.moves import Moves
 from cryptowatcher.domain.rules.roll import Roll, RollState, Segment
 from cryptowatcher.domain.rules.rows import Own, Row, Terms, Where
 from cryptowatcher.domain.rules.singles import Singles
@@ -32,8 +35,8 @@ from cryptowatcher.domain.rules.traits import AT_ONCE, QUIET, SILENT, traits_of
 from cryptowatcher.domain.ticks import Ints
 from cryptowatcher.errors import ConfigError
 
-_SOME = 4_096
-"""Rules that are made at a time: objects that are gone soon cost the garbage collector nothing."""
+_SOME = 32_768
+"""Rules that are looked at a time."""
 
 
 class BookState(msgspec.Struct, frozen=True):
@@ -42,6 +45,17 @@ class BookState(msgspec.Struct, frozen=True):
     roll: RollState
     stood: tuple[Part[Stood], ...]
     joined: Joined
+
+
+class Changes(NamedTuple):
+    """What is to be written down: standings, (rule, pair)s now at rest, and firings; and those of rules that are
+    alike, because they moved together."""
+
+    lifecycle: list[Lifecycle]
+    at_rest: list[tuple[str, str]]
+    firings: list[Firing]
+    fired_together: list[Copies[Firing]]
+    moved_together: list[Copies[Lifecycle]]
 
 
 class Book:
@@ -59,9 +73,8 @@ class Book:
         self._singles = Singles(self._roll.pools)
         self.everywhere: set[int] = set()  # slots of rules on all pairs, or on the largest
         self.waiting = Waiting()
-        self._firings: dict[Place, Firing] = {}
+        self.memories = Memories()
         self._moves = Moves(self._roll, self._standings, self.slot)
-        self._fired: set[Place] = set()
 
     # --- rules -----------------------------------------------------------------------------------
 
@@ -117,7 +130,7 @@ class Book:
         """The rule in a slot that is in use. It is made anew each time."""
         return self._roll.pools.compiled(self._roll.row(slot))
 
-    def own(self, slots: Ints) -> Iterator[tuple[Ints, Kind, list[Own]]]:
+    def own(self, slots: Ints) -> Iterator[tuple[Ints, Kind, Own]]:
         """What is their own of many rules, some at a time and by kind: which of the slots, and theirs."""
         for begin in range(0, len(slots), _SOME):
             rows = self._roll.rows(slots[begin : begin + _SOME])
@@ -302,7 +315,7 @@ class Book:
 
     def misread(self) -> dict[int, str]:
         """By slot, the rules that are not understood any more, and why."""
-        return misread(self._roll.pools, list(self.living()))
+        return misread(self._roll.pools, self._roll.all_kinds(), self.living)
 
     def plain(self, slot: int) -> Rule:
         """The rule in a slot that is in use, whether it is understood or not."""
@@ -335,52 +348,22 @@ class Book:
             mine = timed == each
             self.waiting.add_many(slots[mine], cols[mine], timed=each)
 
-    # --- when they fired -------------------------------------------------------------------------
-
-    def firing(self, place: Place) -> Firing | None:
-        """A rule's memory for a pair, which survives edits."""
-        return self._firings.get(place)
-
-    def firings_for(self, places: Sequence[Place]) -> list[Firing | None]:
-        """The same of many."""
-        return [*map(self._firings.get, places)]
-
-    def fired(self, place: Place, firing: Firing) -> None:
-        """Write it down, to be stored."""
-        self._firings[place] = firing
-        self._fired.add(place)
-
-    def fired_many(self, places: Sequence[Place], firings: Sequence[Firing]) -> None:
-        """The same of many."""
-        self._firings.update(zip(places, firings, strict=True))
-        self._fired.update(places)
-
-    def recall(self, place: Place, firing: Firing) -> None:
-        """It is stored already."""
-        self._firings[place] = firing
-
-    def firings(self) -> Iterator[Firing]:
-        """All, in an order that does not tell how they came about."""
-        return (self._firings[place] for place in sorted(self._firings))
-
     # --- what to write down ----------------------------------------------------------------------
 
     @property
     def changed(self) -> bool:
         """Whether changes() would give anything."""
-        return bool(self._moves or self._fired)
+        return bool(self._moves or self.memories)
 
     def forget_changes(self) -> None:
         """Everything is stored as it is."""
         self._moves.clear()
-        self._fired.clear()
+        self.memories.clear()
 
-    def changes(self, names: list[str]) -> tuple[list[Lifecycle], list[tuple[str, str]], list[Firing]]:
-        """Since the last call: standings to write, (rule, pair)s now at rest, firings. `names`: of the pairs."""
-        rows, at_rest = self._moves.take(self.alive, names)
-        firings = [self._firings[place] for place in sorted(self._fired)]
-        self._fired.clear()
-        return rows, at_rest, firings
+    def changes(self, names: list[str], *, together: bool = False) -> Changes:
+        """Since the last call. `names`: of the pairs; `together`: what is alike by itself."""
+        rows, at_rest, stand = self._moves.take(self.alive, names, together=together)
+        return Changes(rows, at_rest, *self.memories.take(together=together), stand)
 
     # --- checkpoints -----------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from cryptowatcher.domain.hours import parse_expires, parse_hours
 from cryptowatcher.domain.intervals import MS, parse_duration, show_duration
 from cryptowatcher.domain.pairs import ALL, check_pair
 from cryptowatcher.domain.rules.language import Language, language
+from cryptowatcher.domain.rules.mistakes import ConditionError
 from cryptowatcher.domain.rules.model import MOST_REMINDERS, RuleSpec
 from cryptowatcher.domain.rules.tree import Condition, calls, comparisons, show
 from cryptowatcher.domain.rules.watchlists import parse_list
@@ -29,11 +30,15 @@ _LONGEST_PERCENT = 40
 _UNREADABLE = ("Cc", "Cs", "Zl", "Zp")  # control characters, halves of characters, line and paragraph ends
 
 
-def check_spec(spec: RuleSpec, reader: Language | None = None) -> Condition:
-    """The condition of a rule that has nothing wrong with it. ConfigError with `where` = the field."""
+def check_spec(spec: RuleSpec, reader: Language | None = None, *, stands: bool = False) -> Condition:
+    """The condition of a rule that has nothing wrong with it. ConfigError with `where` = the field.
+
+    stands: it is not being saved but stands somewhere already, so what is doubtful in it is no error
+    """
     _check_name(spec.name)
     _check_pairs(spec.pairs)
-    condition = (reader or language()).check(spec.when)
+    reads = reader or language()
+    condition = reads.parse(spec.when) if stands else reads.check(spec.when)
     parse_duration(spec.cooldown, where="cooldown")
     parse_percent(spec.rearm, where="rearm")
     parse_expires(spec.expires)
@@ -45,6 +50,16 @@ def check_spec(spec: RuleSpec, reader: Language | None = None) -> Condition:
     if spec.resolved:
         _check_resolved(spec, condition, reader)
     return condition
+
+
+def doubt_about(spec: RuleSpec) -> str:
+    """Why a rule that stands already would not be saved like that: its condition can never turn true, or is hardly
+    meant. "" for nothing."""
+    try:
+        language().check(spec.when)
+    except ConditionError as error:
+        return f"{error.reason}; {error.hint}" if error.hint else error.reason
+    return ""
 
 
 def parse_percent(text: str, *, where: str) -> float:

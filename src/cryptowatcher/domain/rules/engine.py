@@ -13,12 +13,12 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from cryptowatcher.domain.alerts import Alert
+from cryptowatcher.domain.alerts import Alert, Raised
 from cryptowatcher.domain.features.filling import Told
 from cryptowatcher.domain.features.memory import Memory, MemoryState
 from cryptowatcher.domain.pairs import CANARY, Universe
 from cryptowatcher.domain.rules.anchors import Anchors, anchored
-from cryptowatcher.domain.rules.book import Book, BookState
+from cryptowatcher.domain.rules.book import Book, BookState, Changes
 from cryptowatcher.domain.rules.compiled import CompiledRule
 from cryptowatcher.domain.rules.concerned import Concern, concerned
 from cryptowatcher.domain.rules.enrolment import Enrolment, RuleState
@@ -62,7 +62,7 @@ class Place(NamedTuple):
 
 
 class Engine:
-    """Feed it `apply(change)` and `step(instant)` in journal order, and ask `changes()` at each commit."""
+    """Feed it `apply_many(changes)` and `step(instant)` in journal order, and ask `changes()` at each commit."""
 
     def __init__(self) -> None:
         self.memory = Memory()
@@ -81,12 +81,9 @@ class Engine:
 
     # --- rules -----------------------------------------------------------------------------------
 
-    def apply(self, change: RuleChange, *, seq: int) -> None:
-        """Add, edit, pause or delete a rule. It counts for the records after position `seq`."""
-        self._enrolment.apply(change, seq=seq)
-
     def apply_many(self, changes: Sequence[tuple[int, RuleChange]]) -> None:
-        """The same for one after the other, each with its position; new rules come all at once."""
+        """Add, edit, pause or delete rules, one after the other: each counts for the records after its position.
+        New rules come all at once."""
         self._enrolment.apply_many(changes)
 
     def remember(self, firings: Iterable[Firing], lifecycle: Iterable[Lifecycle]) -> None:
@@ -105,8 +102,8 @@ class Engine:
 
     # --- stepping --------------------------------------------------------------------------------
 
-    def step(self, instant: TickBatch, *, seq: int, at: int) -> tuple[list[Alert], TickBatch, Ints]:
-        """All rules over one instant: the alerts in (rule, pair) order, and what of it counted, with columns.
+    def step(self, instant: TickBatch, *, seq: int, at: int) -> tuple[Raised, TickBatch, Ints]:
+        """All rules over one instant: the alerts, and what of it counted, with columns.
 
         Observations that are not newer than what is known of their pair are passed over.
         """
@@ -116,7 +113,7 @@ class Engine:
         if not newer.all():
             instant, cols = instant.rows(newer), cols[newer]
         if not len(cols):
-            return [], instant, cols
+            return Raised(()), instant, cols
         clock = self.memory.clock[cols]
         self.memory.add(cols, instant, at=at, seq=seq)
         if not np.isnan(instant.market_cap).all():
@@ -152,19 +149,21 @@ class Engine:
         if standing is not None and standing.state == "pending":
             self._book.stand(slot, col, None)
 
-    def pass_time(self, *, seq: int, at: int) -> list[Alert]:
+    def pass_time(self, *, seq: int, at: int) -> Raised:
         """A record's time, after what it brought was stepped: for what changes as time passes (`age`)."""
         self.memory.pass_to(at)
         timed = [watched for watched in self._watched.values() if watched.timed]
         if not timed:
-            return []
+            return Raised(())
         cols = np.flatnonzero(self.memory.seen_at > 0)
         scene = Scene(seq, at, cols, np.zeros(len(cols), np.int64))
         return self._judging.judge(scene, timed, everything=False)
 
-    def clock_step(self, ms: int) -> None:
-        """The wall clock jumped: no time passed over it."""
-        self.memory.seen_at[self.memory.seen_at > 0] += ms
+    def clock_step(self, ms: int, *, passed: int) -> None:
+        """The wall clock jumped: no time passed over it. `passed`: the journal's time since the record before; no
+        more than that is taken back, so that no age ever shrinks but by a newer observation. A clock that is put
+        back takes nothing: the journal's time does not go with it."""
+        self.memory.seen_at[self.memory.seen_at > 0] += max(0, min(ms, passed))
 
     # --- what to write down ----------------------------------------------------------------------
 
@@ -173,9 +172,9 @@ class Engine:
         """Whether changes() would give anything."""
         return self._book.changed
 
-    def changes(self) -> tuple[list[Lifecycle], list[tuple[str, str]], list[Firing]]:
-        """Since the last call: standings to write, (rule, pair)s now at rest, and firings."""
-        return self._book.changes(self.universe.names)
+    def changes(self, *, together: bool = False) -> Changes:
+        """Since the last call. `together`: what is alike by itself."""
+        return self._book.changes(self.universe.names, together=together)
 
     def forget_changes(self) -> None:
         """The same, for nobody."""
@@ -204,7 +203,7 @@ class Engine:
         if pair not in self.universe or (col := self.universe.column(pair)) >= len(self.memory):
             return Place(rule, None, None, covered, not rule.top, (NEVER_KNOWN,) * len(rule.shape.looks))
         top = self._tops.get(rule.top)
-        firing = self._book.firing((rule_id, col))
+        firing = self._book.memories.get((rule_id, col))
         return Place(
             rule=anchored(rule, firing),
             standing=self._book.standing(slot, col),
@@ -229,7 +228,7 @@ class Engine:
             memory=self.memory.state(),
             book=self._book.state(),
             unreadable=self._enrolment.unreadable(),
-            firings=list(self._book.firings()),
+            firings=list(self._book.memories),
             watched=[watched.state() for watched in self._watched.values()],
             tops=[top.state() for top in self._tops.values()],
         )
@@ -243,6 +242,6 @@ class Engine:
             self._tops[top.n] = Top(top.n, self.memory)
             self._tops[top.n].restore(top)
         for firing in state.firings:
-            self._book.recall((firing.rule, self.universe.column(firing.pair)), firing)
+            self._book.memories.recall((firing.rule, self.universe.column(firing.pair)), firing)
         self._enrolment.restore(state.book, state.unreadable)
         self._book.forget_changes()

@@ -72,15 +72,14 @@ class Enrolment:
 
     # --- one by one ------------------------------------------------------------------------------
 
-    def apply(self, change: RuleChange, *, seq: int) -> None:
-        """See Engine.apply()."""
+    def _apply(self, change: RuleChange, *, seq: int) -> None:
         slot = self._book.slot(change.rule_id)
         new = change.rule
         self._unreadable.pop(change.rule_id, None)
         if slot is not None and new is not None and self._book.version(slot) == new.version:
             if self._book.plain(slot).members != new.members:
                 self._relist(slot, new, seq=seq)
-                self.apply(change, seq=seq)  # what else is new
+                self._apply(change, seq=seq)  # what else is new
             else:
                 self._edit(slot, new, seq=seq)
             return
@@ -179,7 +178,7 @@ class Enrolment:
     def _anchor(self, slot: int, col: int) -> None:
         """The rule counts from its last alert for a pair, if there was one."""
         rule = self._book.rule(slot)
-        since_then = anchored(rule, self._book.firing((rule.rule.id, col)))
+        since_then = anchored(rule, self._book.memories.get((rule.rule.id, col)))
         if since_then is not rule:
             self._anchors.put(slot, col, since_then)
 
@@ -222,7 +221,7 @@ class Enrolment:
                 self._add_many(new)
                 new = {}
             if rule is None or not _alone(rule) or self._book.slot(change.rule_id) is not None:
-                self.apply(change, seq=seq)
+                self._apply(change, seq=seq)
             else:
                 self._unreadable.pop(change.rule_id, None)
                 new[change.rule_id] = seq, rule
@@ -295,7 +294,7 @@ class Enrolment:
         """See Engine.remember()."""
         for firing in firings:
             place = firing.rule, self._universe.column(firing.pair)
-            self._book.fired(place, firing)
+            self._book.memories.put(place, firing)
             slot = self._book.slot(firing.rule) if firing.price else None
             if slot is not None and self._book.group(slot) is not None:
                 self._anchor(slot, place[1])
@@ -341,10 +340,10 @@ class Enrolment:
         self._anchors.unsettle()
         for slot, col in self._anchors.at(cols.tolist()):
             place = self._book.id(slot), col
-            firing = self._book.firing(place)
+            firing = self._book.memories.get(place)
             if firing is not None and firing.price == self._memory.history.price[col]:
                 self._anchors.lift(slot, col)
-                self._book.fired(place, msgspec.structs.replace(firing, price=0.0))
+                self._book.memories.put(place, msgspec.structs.replace(firing, price=0.0))
 
     def _disarm_all(self, slot: int, names: frozenset[str]) -> None:
         """For these pairs; for all that it is on, if it looks at one of these beside them."""

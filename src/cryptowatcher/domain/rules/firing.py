@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
 
-from cryptowatcher.domain.alerts import Alert, AlertKind, Part, alert_id
+from cryptowatcher.domain.alerts import Alert, AlertKind, Part, alert_id, alert_ids
+from cryptowatcher.domain.copies import Copies, some
 from cryptowatcher.domain.rules.compiled import CompiledRule
-from cryptowatcher.domain.rules.model import Firing, RuleSpec
+from cryptowatcher.domain.rules.model import Firing
 from cryptowatcher.domain.rules.rows import Own
 from cryptowatcher.domain.rules.truth import judge
 from cryptowatcher.domain.rules.watched import Known
@@ -100,24 +101,27 @@ def build_alert(
     )
 
 
-def copied(alert: Alert, own: Own, id_: str, spec: RuleSpec, shown: int) -> Alert:
-    """The alert of a rule that fired with another, for the same pair and in the same way: it differs in what is
-    that rule's own. `spec`: of its kind; `shown`: which of its comparisons the alert shows."""
-    three = zip(own.parts, alert.parts, own.constants, strict=True) if alert.parts else ()
-    return msgspec.structs.replace(
-        alert,
-        id=id_,
-        owner=own.owner,
-        rule=own.id,
-        rule_name=own.name,
-        version=own.version,
-        condition=own.text,
-        constant=own.constants[shown],
-        advice=spec.advice,
-        channels=spec.channels,
-        urgent=spec.urgent,
-        parts=tuple([Part(text, part.value, constant) for text, part, constant in three]),
-    )
+def copied(alert: Alert, own: Own, shown: int, constants: Sequence[tuple[float, ...]]) -> Copies[Alert]:
+    """The alerts of rules that fired for the same pair and in the same way: they differ in what is each rule's
+    own. `alert`: that of the first; `own`: of all of them, of one kind; `shown`: which of their comparisons the
+    alerts show; `constants`: what those are compared with."""
+    id_of = alert_ids(pair=alert.pair, kind=alert.kind, event_time=alert.event_time)
+    columns: dict[str, list[Any]] = {
+        "id": [*map(id_of, own.ids, own.versions)],
+        "owner": own.owners,
+        "rule": own.ids,
+        "rule_name": own.names,
+        "version": own.versions,
+        "condition": own.texts,
+        "constant": [each[shown] for each in constants],
+    }
+    if alert.parts:
+        values = [part.value for part in alert.parts]
+        both = zip(own.parts, constants, strict=True)
+        columns["parts"] = [tuple(map(Part, texts, values, theirs)) for texts, theirs in both]
+    # In the order of ids, in which they are stored, and their deliveries too.
+    order = sorted(range(len(own.ids)), key=columns["id"].__getitem__)
+    return Copies(alert, {name: some(column, order) for name, column in columns.items()})
 
 
 def last_decided(rule: CompiledRule, before: Sequence[LastKnown], way: Literal["holds", "fails"]) -> LastKnown:

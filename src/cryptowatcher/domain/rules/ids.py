@@ -66,13 +66,17 @@ class Ids:
 
     def fill(self, codes: Iterable[NDArray[np.uint64]], slots: Iterable[Ints]) -> None:
         """All there are, into a fresh one."""
-        code, slot = np.concatenate([*codes, _NONE]), np.concatenate([*slots, _NONE.astype(np.int64)])
-        odd = code >= np.uint64(ODD)
-        self._odd = dict(zip(code[odd].tolist(), slot[odd].tolist(), strict=True))
-        half, slot = _half(code[~odd]), slot[~odd].astype(np.int32)
-        order = np.argsort(half.astype(np.uint16), kind="stable")  # a stable sort of 16 bits takes no comparisons
-        order = order[np.argsort((half >> np.uint32(16)).astype(np.uint16)[order], kind="stable")]
-        self._keep(half[order], slot[order])
+        keys = [_NONE]
+        for code, slot in zip(codes, slots, strict=True):
+            odd = code >= np.uint64(ODD)
+            if odd.any():
+                self._odd.update(zip(code[odd].tolist(), slot[odd].tolist(), strict=True))
+                code, slot = code[~odd], slot[~odd]
+            keys.append(_upper_half(code) | slot.view(np.uint64))
+        key = np.concatenate(keys)
+        del keys
+        key.sort()  # one number for both is sorted in a fraction of the time that an order takes
+        self._keep((key >> np.uint64(32)).astype(np.uint32), key.astype(np.int32))
 
     def _settle(self) -> None:
         """Rules that are gone are left out, and those in whose place another has come."""
@@ -98,7 +102,12 @@ class Ids:
 
 def _half(codes: NDArray[np.uint64]) -> NDArray[np.uint32]:
     """The upper half of a multiplicative hash: ids that somebody counted up are spread as well."""
-    return ((codes * np.uint64(_FACTOR)) >> np.uint64(32)).astype(np.uint32)
+    return (_upper_half(codes) >> np.uint64(32)).astype(np.uint32)
+
+
+def _upper_half(codes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The same where it stands, with nothing in the lower."""
+    return (codes * np.uint64(_FACTOR)) & ~np.uint64(0xFFFF_FFFF)
 
 
 _FACTOR, _WHOLE = 0x9E37_79B9_7F4A_7C15, (1 << 64) - 1

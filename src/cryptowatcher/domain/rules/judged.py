@@ -26,9 +26,11 @@ class Judged:
 
     def __init__(self) -> None:
         self._number = Growing(np.int16)
-        self._sides = Growing(np.float64), Growing(np.float64)  # by slot, of the first comparison
-        self._others = Growing(np.int32)  # by slot, where among `_more` the constants of its others begin, less 1
-        self._more = Growing(np.float64), Growing(np.float64)
+        # Where a comparison fires is the real part, where it re-arms the imaginary: to look up both costs as much
+        # as one of them.
+        self._first = Growing(np.complex128)  # by slot, of the first comparison
+        self._others = Growing(np.int32)  # by slot, where among `_more` its others begin, less 1
+        self._more = Growing(np.complex128)
         self._groups: _Numbered[Group] = _Numbered()
         self._seats: _Numbered[Watched] = _Numbered()
         self._seat_of: dict[Watched, int] = {}
@@ -41,19 +43,18 @@ class Judged:
     def widen(self, more: int) -> None:
         """So many slots more, of rules that are not judged."""
         self._number.extend(more)[:] = -1
-        for column in (*self._sides, self._others):
+        for column in (self._first, self._others):
             column.extend(more)
 
     def put(self, slot: int, group: Group, fire: Sequence[float], rearm: Sequence[float]) -> None:
         """The rule is judged with those of its shape, from these constants."""
         number = self._number_of(group)  # may make room for it
         self._number.values[slot] = number
-        if len(fire) > 1:
-            self._others.values[slot] = len(self._more[0]) - 1
-        for first, more, constants in zip(self._sides, self._more, (fire, rearm), strict=True):
-            first.values[slot] = constants[0]
-            if len(fire) > 1:
-                more.extend(len(fire) - 1)[:] = constants[1:]
+        first, *others = map(complex, fire, rearm)
+        self._first.values[slot] = first
+        if others:
+            self._others.values[slot] = len(self._more) - 1
+            self._more.extend(len(others))[:] = others
         group.rules += 1
 
     def put_many(self, slots: Ints, groups: Sequence[Group], which: Ints, fire: Floats, rearm: Floats) -> None:
@@ -66,10 +67,11 @@ class Judged:
         later = np.ones(len(fire), np.bool_)
         later[begin] = False
         several = np.flatnonzero(looks > 1)
-        self._others.values[slots[several]] = len(self._more[0]) - 1 + (begin - np.arange(len(slots)))[several]
-        for first, more, constants in zip(self._sides, self._more, (fire, rearm), strict=True):
-            first.values[slots] = constants[begin]
-            more.extend(len(fire) - len(slots))[:] = constants[later]
+        self._others.values[slots[several]] = len(self._more) - 1 + (begin - np.arange(len(slots)))[several]
+        both = np.empty(len(fire), np.complex128)
+        both.real, both.imag = fire, rearm
+        self._first.values[slots] = both[begin]
+        self._more.extend(len(fire) - len(slots))[:] = both[later]
         for group, rules in zip(groups, np.bincount(which, minlength=len(groups)).tolist(), strict=True):
             group.rules += rules
 
@@ -144,25 +146,24 @@ class Judged:
         count = self._count.values[group]
         start = np.cumsum(count) - count
         rule = np.repeat(np.arange(len(slots)), count)
-        place = np.arange(len(rule)) - start[rule]
-        looks = self._looks[group[rule], place]
-        fire, rearm = self._sides_of(slots[rule], place)
+        place = np.arange(len(rule)) - start.take(rule)
+        row = group.astype(np.int64) * self._looks.shape[1]
+        looks = self._looks.reshape(-1).take(row.take(rule) + place)
+        both = np.empty(len(rule), np.complex128)
+        both[start] = self._first.values.take(slots)
+        if len(rule) > len(slots):
+            later = np.flatnonzero(place != 0)
+            there = self._others.values.take(slots).take(rule.take(later)) + place.take(later)
+            both[later] = self._more.values.take(there)
         rises, pulse = (looks & 2) != 0, (looks & 1) != 0
-        return Atoms(start, count, self._joined.values[group], rule, looks >> 2, rises, pulse, fire, rearm)
+        joined = self._joined.values[group]
+        return Atoms(start, count, joined, rule, looks >> 2, rises, pulse, both.real.copy(), both.imag.copy())
 
     def constants(self, slots: Ints, looks: int) -> tuple[list[Floats], list[Floats]]:
         """For each look of these rules, all of one shape: where they fire, and where they re-arm."""
-        sides = [self._sides_of(slots, np.full(len(slots), look)) for look in range(looks)]
-        return [fire for fire, _ in sides], [rearm for _, rearm in sides]
-
-    def _sides_of(self, slots: Ints, place: Ints) -> tuple[Floats, Floats]:
-        """Of the comparison of each of these rules at this place."""
-        fire, rearm = (column.values[slots] for column in self._sides)
-        later = np.flatnonzero(place)
-        if len(later):
-            at = self._others.values[slots[later]] + place[later]
-            fire[later], rearm[later] = (column.values[at] for column in self._more)
-        return fire, rearm
+        others = self._others.values[slots]
+        both = [self._first.values[slots], *(self._more.values[others + look] for look in range(1, looks))]
+        return [each.real for each in both], [each.imag for each in both]
 
     def formulas(self, atoms: Atoms) -> Iterator[tuple[Formula, Ints]]:
         """Those of these rules that are neither ALL nor ANY, and which of the rules have each."""
@@ -182,8 +183,8 @@ class Judged:
 
 def by_number(numbers: AnyInts) -> Iterator[tuple[int, Ints]]:
     """Each of these numbers once, and where it is."""
-    if len(numbers) and int(numbers.max()) < 1 << 16:
-        numbers = numbers.astype(np.uint16)  # a stable sort of 16 bits takes no comparisons
+    if len(numbers) and int(numbers.max()) < 1 << 16:  # a stable sort of so few bits takes no comparisons
+        numbers = numbers.astype(np.uint8 if int(numbers.max()) < 1 << 8 else np.uint16)
     order = np.argsort(numbers, kind="stable")
     for mine in np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1) if len(order) else ():
         yield int(numbers[mine[0]]), mine

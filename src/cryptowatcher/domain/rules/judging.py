@@ -8,12 +8,14 @@ to a rule is decided by `lifecycle.advance` alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cryptowatcher.domain.alerts import Alert, AlertKind
+from cryptowatcher.domain.alerts import Alert, AlertKind, Raised
+from cryptowatcher.domain.copies import Copies
 from cryptowatcher.domain.features.memory import Memory
 from cryptowatcher.domain.pairs import CANARY
 from cryptowatcher.domain.rules.anchors import Anchors, anchored
@@ -80,20 +82,24 @@ class Judging:
         *,
         everything: bool,
         came: dict[int, set[int]] | None = None,
-    ) -> list[Alert]:
+    ) -> Raised:
         """Look at the rules whose standing may change, and remember the numbers. `everything`: also at those that
         wait for an observation. `came`: column → rules that look at a pair again."""
         numbers = Values(self._memory, scene.cols)
         touched = self._touched(scene, changed, numbers, everything=everything, came=came or {})
         alerts: list[Alert] = []
-        if len(touched.rows):
-            for begin in range(0, len(touched.rows), _SOME):
-                alerts += self._judge_some(scene, touched.some(slice(begin, begin + _SOME)), numbers)
-            alerts.sort(key=lambda alert: (alert.rule, alert.pair))
+        together: list[Copies[Alert]] = []
+        for begin in range(0, len(touched.rows), _SOME):
+            for told in self._judge_some(scene, touched.some(slice(begin, begin + _SOME)), numbers):
+                if isinstance(told, Copies):
+                    together.append(told)
+                else:
+                    alerts.append(told)
+        alerts.sort(key=attrgetter("rule", "pair"))
         at = rows_of(scene.cols, len(self._memory))
         for watched in changed:
             watched.remember(scene.cols, numbers.of(watched.number), self._memory.history, scene.seq, at)
-        return alerts
+        return Raised(alerts, together)
 
     def _touched(
         self,
@@ -140,7 +146,9 @@ class Judging:
             return _Touched(rows, slots, np.zeros(0, np.bool_))
         every = slots * len(scene.cols) + rows
         key = np.sort(every)
-        key = key[np.diff(key, prepend=-1) != 0]  # np.unique() takes ten times as long
+        new = np.ones(len(key), np.bool_)
+        np.not_equal(key[1:], key[:-1], out=new[1:])
+        key = key[new]  # np.unique() takes ten times as long
         pending = np.zeros(len(key), np.bool_)
         pending[key.searchsorted(every[others:])] = True
         slots, rows = np.divmod(key, len(scene.cols))
@@ -154,7 +162,7 @@ class Judging:
             wanted &= (tops != n) | top.member[scene.cols[rows]]
         return _Touched(rows[wanted], slots[wanted], pending[wanted])
 
-    def _judge_some(self, scene: Scene, touched: _Touched, numbers: Values) -> Iterator[Alert]:
+    def _judge_some(self, scene: Scene, touched: _Touched, numbers: Values) -> Iterator[Alert | Copies[Alert]]:
         """Touched rules all at once, then one by one those whose standing changes."""
         rows, slots = touched.rows, touched.slots
         cols, judged = scene.cols[rows], self._book.judged
@@ -164,12 +172,16 @@ class Judging:
         for seat, mine in by_number(atoms.seat):
             values[mine] = numbers.of(judged.seated(seat).number)[where[mine]]
         truth = judge_many(atoms, judged.formulas(atoms), values, self._before(atoms, slots, cols))
-        known = truth.holds | truth.fails | touched.pending
-        at_once = truth.fired & self._book.fires_at_once(slots, cols)
-        left = ~(at_once | self._move_together(slots, cols, truth))
-        if at_once.any():
+        open_ = self._book.awake(slots)  # most are at rest
+        left = truth.fired | ((truth.holds | truth.fails | touched.pending) & open_)
+        fired, awake = np.flatnonzero(truth.fired), np.flatnonzero(open_)
+        at_once = fired[self._book.fires_at_once(slots[fired], cols[fired])]
+        left[at_once] = False
+        moved = self._move_together(slots[awake], cols[awake], Truth(*(each[awake] for each in truth)))
+        left[awake[moved]] = False
+        if len(at_once):
             yield from self._fire_at_once(scene, slots[at_once], cols[at_once], values, atoms.start[at_once])
-        there = np.flatnonzero((truth.fired | (known & self._book.awake(slots))) & left)
+        there = np.flatnonzero(left)
         rows, slots, cols = rows[there], slots[there], cols[there]
         memory = self._memory
         when = memory.history.time[cols], memory.clock[cols], scene.gained[rows]
@@ -196,7 +208,9 @@ class Judging:
                 self._book.stand_many(slots[there], state, self._memory.history.time[cols[there]])
         return quiet | inside
 
-    def _fire_at_once(self, scene: Scene, slots: Ints, cols: Ints, values: Floats, start: Ints) -> Iterator[Alert]:
+    def _fire_at_once(
+        self, scene: Scene, slots: Ints, cols: Ints, values: Floats, start: Ints
+    ) -> Iterator[Alert | Copies[Alert]]:
         """What _observe() does with rules at rest, each on one pair, whose conditions turned true. `start`: where
         the values of each begin."""
         judged = self._book.judged
@@ -247,7 +261,7 @@ class Judging:
         known, held_back = self._record(rule, col, moment)
         after = Standing("inside", seen.time) if held_back else after
         if rule.reanchors:
-            from_now_on = anchored(rule, self._book.firing((rule.rule.id, col)))
+            from_now_on = anchored(rule, self._book.memories.get((rule.rule.id, col)))
             self._anchors.put(slot, col, from_now_on)
             after = counted_anew(from_now_on, after, values)
         self._book.stand(slot, col, after)
@@ -261,7 +275,7 @@ class Judging:
     ) -> Alert | None:
         """The rule stands elsewhere: the notice, if it was told where it stood and that is over."""
         rule = self._book.rule(slot)
-        began = told_at(standing, self._book.firing((rule.rule.id, col)))
+        began = told_at(standing, self._book.memories.get((rule.rule.id, col)))
         if began is None:
             return None
         pair, before = self._memory.universe.names[col], self._last_known(slot, col)
@@ -276,9 +290,9 @@ class Judging:
     def _record(self, rule: CompiledRule, col: int, moment: Moment) -> tuple[Firing | None, bool]:
         """A rule fires for a pair: when it had fired before, and whether this is held back."""
         pair, place = self._memory.universe.names[col], (rule.rule.id, col)
-        known = self._book.firing(place)
+        known = self._book.memories.get(place)
         firing, held_back = record_firing(rule, known, pair=pair, time=moment.time, price=moment.price)
-        self._book.fired(place, firing)
+        self._book.memories.put(place, firing)
         return known, held_back
 
     def _there(self, scene: Scene, col: int) -> tuple[str, Moment]:

@@ -21,6 +21,7 @@ from cryptowatcher.domain.features import catalogue
 from cryptowatcher.domain.rules.arguments import Said, call_of, duration_of
 from cryptowatcher.domain.rules.idle import contradiction, verdict_on, why_idle
 from cryptowatcher.domain.rules.mistakes import ConditionError, Wrong, explain
+from cryptowatcher.domain.rules.slips import slip_in_arithmetic, slip_in_comparison
 from cryptowatcher.domain.rules.tree import (
     And,
     Apply,
@@ -39,7 +40,7 @@ from cryptowatcher.domain.rules.tree import (
 from cryptowatcher.domain.rules.units import check_comparison, check_sum, constant
 
 if TYPE_CHECKING:
-    from lark import Lark, Token
+    from lark import Lark, Token, UnexpectedInput
 
 LONGEST = 500
 """Characters of a condition."""
@@ -96,7 +97,7 @@ class Part(NamedTuple):
     height:      levels of the tree below and with it
     comparisons: how many there are in it
     crosses:     where a `crosses` stands in it, -1 for nowhere
-    idle:        the first thing in it that can never turn true: an error where a rule is saved
+    slip:        the first thing in it that can never turn true, or is hardly meant: an error where a rule is saved
     """
 
     node: Any  # an Expression or a Condition: the grammar says which
@@ -104,7 +105,7 @@ class Part(NamedTuple):
     height: int = 1
     comparisons: int = 0
     crosses: int = -1
-    idle: Wrong | None = None
+    slip: Wrong | None = None
 
 
 class Language:
@@ -123,17 +124,18 @@ class Language:
 
     def parse(self, text: str, *, where: str = "when") -> Condition:
         """The tree of a condition; a ConditionError shows the column and what was expected there."""
-        return self._parse(text, where, idle=True)
+        return self._parse(text, where, stored=True)
 
     def check(self, text: str, *, where: str = "when") -> Condition:
-        """The same for one that is to be kept from now on: also an error where it can never turn true."""
-        return self._parse(text, where, idle=False)
+        """The same for one that is to be kept from now on: also an error where it can never turn true, or is
+        hardly meant so."""
+        return self._parse(text, where, stored=False)
 
-    def _parse(self, text: str, where: str, *, idle: bool) -> Condition:
+    def _parse(self, text: str, where: str, *, stored: bool) -> Condition:
         try:
             part = self._read(text)
-            if part.idle is not None and not idle:
-                raise part.idle
+            if part.slip is not None and not stored:
+                raise part.slip
         except Wrong as wrong:
             column = min(wrong.start, len(text)) + 1
             raise ConditionError(text, column, wrong.message, where=where, hint=wrong.hint) from None
@@ -148,23 +150,24 @@ class Language:
         try:
             part: Part = self._lark.parse(text)  # type: ignore[assignment]  # what the builder makes of it
         except UnexpectedInput as stop:
-            token = getattr(stop, "token", None)
-            ended = token is not None and token.type == "$END"
-            place = len(text.rstrip()) if ended else stop.pos_in_stream or 0
+            place = _place(text, stop)
             expected = stop.interactive_parser.accepts()  # type: ignore[no-untyped-call]  # lark's
-            raise explain(text, place, expected, reads=self._reads) from None
+            raise explain(text, place, expected, stops=self._stops) from None
         if len(text) > LONGEST // 5 and len(show(part.node, self.functions)) > LONGEST:
             raise Wrong(LONGEST, f"written out, a condition has at most {LONGEST} characters")
         return part
 
-    def _reads(self, text: str) -> bool:
+    def _stops(self, text: str) -> int | None:
+        """Where the reading of a text stops; None for a condition, -1 where something else is wrong with it."""
         from lark import UnexpectedInput
 
         try:
             self._lark.parse(text)
-        except (UnexpectedInput, Wrong):
-            return False
-        return True
+        except UnexpectedInput as stop:
+            return _place(text, stop)
+        except Wrong:
+            return -1
+        return None
 
 
 @functools.cache
@@ -241,19 +244,27 @@ class Builder:
         value = constant(node)
         if value is not None and not math.isfinite(value):
             raise Wrong(left.start, "this number is too large")
-        return _grown(node, left.start, [left, right])
+        grown = _grown(node, left.start, [left, right])
+        slip = slip_in_arithmetic(node, at=(left.start, right.start), functions=self._functions)
+        return grown._replace(slip=grown.slip or slip)
 
     # --- conditions ------------------------------------------------------------------------------
 
-    def comparison(self, said: list[Any]) -> Part:
-        left, token, right = said
+    def comparison(self, parts: list[Any]) -> Part:
+        left, token, right = parts
         op = cast("Operator", " ".join(token.lower().split()))
         check_comparison(op, left.node, right.node, at=(left.start, right.start), functions=self._functions)
-        node = _constant_on_the_right(Comparison(op, left.node, right.node))
+        said = Comparison(op, left.node, right.node)
+        grown = _grown(_constant_on_the_right(said), left.start, [left, right])
         crosses = _start(token) if op.startswith("crosses") else -1
-        verdict = verdict_on(node, self._functions)
-        idle = Wrong(left.start, *why_idle(node, verdict, self._functions)) if verdict else None
-        return _grown(node, left.start, [left, right])._replace(comparisons=1, crosses=crosses, idle=idle)
+        slip = grown.slip or slip_in_comparison(said, at=(left.start, right.start), functions=self._functions)
+        return grown._replace(comparisons=1, crosses=crosses, slip=slip or self._idle(grown))
+
+    def _idle(self, comparison: Part) -> Wrong | None:
+        verdict = verdict_on(comparison.node, self._functions)
+        if verdict is None:
+            return None
+        return Wrong(comparison.start, *why_idle(comparison.node, verdict, self._functions))
 
     def not_(self, said: list[Part]) -> Part:
         (part,) = said
@@ -270,11 +281,18 @@ class Builder:
 
     def _joined(self, node: And | Or, said: list[Part]) -> Part:
         part = _grown(node, said[0].start, said)
-        message = "" if part.idle else contradiction(node, self._functions)
-        return part._replace(idle=Wrong(part.start, message)) if message else part
+        message = "" if part.slip else contradiction(node, self._functions)
+        return part._replace(slip=Wrong(part.start, message)) if message else part
 
     def start(self, said: list[Part]) -> Part:
         return said[0]
+
+
+def _place(text: str, stop: UnexpectedInput) -> int:
+    """Where reading stopped."""
+    token = getattr(stop, "token", None)
+    ended = token is not None and token.type == "$END"
+    return len(text.rstrip()) if ended else stop.pos_in_stream or 0
 
 
 def _start(token: Token) -> int:
@@ -296,8 +314,8 @@ def _grown(node: Node, start: int, parts: list[Part]) -> Part:
     comparisons = sum(part.comparisons for part in parts)
     if comparisons > MOST_COMPARISONS:
         raise Wrong(parts[-1].start, f"a condition has at most {MOST_COMPARISONS} comparisons")
-    idle = next((part.idle for part in parts if part.idle is not None), None)
-    return Part(node, start, height, comparisons, max(part.crosses for part in parts), idle)
+    slip = next((part.slip for part in parts if part.slip is not None), None)
+    return Part(node, start, height, comparisons, max(part.crosses for part in parts), slip)
 
 
 def _flat(parts: list[Part], kind: type[And] | type[Or]) -> tuple[Condition, ...]:

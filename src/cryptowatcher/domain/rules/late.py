@@ -92,7 +92,7 @@ class Late:
         if not (truth.holds[0] | truth.fails[0]) or not truth.fired[1:-1].any() or _is_told(rule, stretch, truth):
             return None
         name = self._memory.universe.names[stretch.filled.col]
-        known = self._book.firing((rule.rule.id, stretch.filled.col))
+        known = self._book.memories.get((rule.rule.id, stretch.filled.col))
         silent = silent_until(rule, known) if known is not None and known.last_fired_at <= stretch.time[0] else 0
         for row in _firings(rule, stretch, truth):
             if silent <= stretch.time[row] > telling.at - LONGEST_BACK:

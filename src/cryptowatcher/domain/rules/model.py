@@ -103,7 +103,7 @@ class TakeUp(msgspec.Struct, frozen=True):
     seq: int
 
 
-class Lifecycle(msgspec.Struct, frozen=True, kw_only=True):
+class Lifecycle(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where a rule stands for a pair, when it is not simply armed and waiting (at rest: no row).
 
     unarmed: nothing known was observed yet · pending: true, `for` is running · inside: has fired or was
@@ -118,7 +118,7 @@ class Lifecycle(msgspec.Struct, frozen=True, kw_only=True):
     since: int
 
 
-class Firing(msgspec.Struct, frozen=True, kw_only=True):
+class Firing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A rule's memory for a pair that survives edits.
 
     last_fired_at: the source's time of its last alert, epoch ms

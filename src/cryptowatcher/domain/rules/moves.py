@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from cryptowatcher.domain.copies import FEW, Copies
 from cryptowatcher.domain.rules.lifecycle import Standing
 from cryptowatcher.domain.rules.model import Lifecycle
 from cryptowatcher.domain.rules.roll import Roll
@@ -18,6 +19,8 @@ Place = tuple[str, int]
 
 _Moved = tuple[str, int, int, Standing | None]
 """A Place, the rule's version, and where it stands for the pair."""
+
+Taken = tuple[list[Lifecycle], list[tuple[str, str]], list[Copies[Lifecycle]]]
 
 
 class Moves:
@@ -54,10 +57,17 @@ class Moves:
         self._places.clear()
         self._slots.clear()
 
-    def take(self, alive: NDArray[np.bool_], names: list[str]) -> tuple[list[Lifecycle], list[tuple[str, str]]]:
+    def take(self, alive: NDArray[np.bool_], names: list[str], *, together: bool = False) -> Taken:
         """Standings to write, and (rule, pair)s now at rest, both in order of rules and columns. `alive`: by slot,
-        whether there still is a rule; `names`: of the pairs."""
-        found = self._many(alive) if self._slots else []
+        whether there still is a rule; `names`: of the pairs; `together`: standings of rules that moved together by
+        themselves."""
+        found: list[_Moved] = []
+        alike: list[Copies[Lifecycle]] = []
+        if self._slots:
+            slots = self._slots_of(alive)
+            if together and len(slots) >= FEW:
+                slots, alike = self._alike(slots, names)
+            found = self._many(slots)
         for rule, col in self._places:
             slot = self._slot_of(rule)
             there = (0, None) if slot is None else (self._roll.version(slot), self._standings.get(slot, col))
@@ -69,12 +79,33 @@ class Moves:
             for rule, col, version, standing in found
             if standing is not None
         ]
-        return rows, [(rule, names[col]) for rule, col, _, standing in found if standing is None]
+        return rows, [(rule, names[col]) for rule, col, _, standing in found if standing is None], alike
 
-    def _many(self, alive: NDArray[np.bool_]) -> list[_Moved]:
+    def _slots_of(self, alive: NDArray[np.bool_]) -> Ints:
+        """Each that was noted once."""
+        slots: Ints = np.sort(np.concatenate(self._slots))
+        once: Ints = slots[(np.diff(slots, prepend=-1) != 0) & alive[slots]]  # np.unique() takes ten times as long
+        return once
+
+    def _alike(self, slots: Ints, names: list[str]) -> tuple[Ints, list[Copies[Lifecycle]]]:
+        """Of those noted by slot that stand alike: they are not noted otherwise any more. And which are left."""
+        alike, left = [], np.ones(len(slots), np.bool_)
+        for places, col, standing in self._standings.alike(slots):
+            if len(places) < FEW:
+                continue
+            left[places] = False
+            places = places[np.argsort(self._roll.codes(slots[places]))]
+            ids, versions = self._roll.ids(slots[places]), self._roll.versions(slots[places]).tolist()
+            if self._places:
+                self._places.difference_update((rule, col) for rule in ids)
+            first = Lifecycle(
+                rule=ids[0], version=versions[0], pair=names[col], state=standing.state, since=standing.since
+            )
+            alike.append(Copies(first, {"rule": ids, "version": versions}))
+        return slots[left], alike
+
+    def _many(self, slots: Ints) -> list[_Moved]:
         """Those that were noted by slot; they are not noted otherwise any more."""
-        slots = np.sort(np.concatenate(self._slots))
-        slots = slots[(np.diff(slots, prepend=-1) != 0) & alive[slots]]  # np.unique() takes ten times as long
         ids, cols, versions = (
             self._roll.ids(slots),
             self._standings.col[slots].tolist(),

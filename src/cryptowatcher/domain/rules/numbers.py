@@ -11,6 +11,7 @@ from functools import reduce
 import numpy as np
 
 from cryptowatcher.domain.features import catalogue
+from cryptowatcher.domain.features.finite import finite
 from cryptowatcher.domain.features.line import Line
 from cryptowatcher.domain.features.memory import Memory
 from cryptowatcher.domain.rules.tree import Apply, Arithmetic, Call, Expression, Negative, Number
@@ -43,7 +44,7 @@ def _evaluate(expression: Expression, values_of: Callable[[Call], Floats]) -> Fl
         case Arithmetic():
             left, right = _evaluate(expression.left, values_of), _evaluate(expression.right, values_of)
             value = _ARITHMETIC[expression.op](left, right)
-            return np.where(np.isfinite(value), value, np.nan)
+            return finite(value)
 
 
 class Values:

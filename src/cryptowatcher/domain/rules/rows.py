@@ -11,12 +11,14 @@ import msgspec
 import numpy as np
 
 from cryptowatcher.domain.checkpoints import Part
+from cryptowatcher.domain.copies import some
 from cryptowatcher.domain.pairs import ALL
 from cryptowatcher.domain.rules.check import parse_top
 from cryptowatcher.domain.rules.compiled import CompiledRule
 from cryptowatcher.domain.rules.kinds import HOLE, Kind, Sides, cut, filled, kind_of, show_plainly, whole
 from cryptowatcher.domain.rules.model import Rule, RuleOrigin, RuleSpec
 from cryptowatcher.domain.rules.watchlists import parse_list
+from cryptowatcher.domain.ticks import Ints
 from cryptowatcher.errors import ConfigError
 
 POOLED = 16_384
@@ -89,16 +91,23 @@ class Row(NamedTuple):
     text: bytes
 
 
-class Own(msgspec.Struct, frozen=True):
-    """What alerts of a rule say that its kind does not: see Rule and CompiledRule."""
+class Own(NamedTuple):
+    """What alerts of rules say that their kind does not, as columns: see Rule and CompiledRule."""
 
-    id: str
-    owner: str
-    version: int
-    name: str
-    text: str
-    parts: tuple[str, ...]
-    constants: tuple[float, ...]
+    ids: list[str]
+    owners: list[str]
+    versions: list[int]
+    names: list[str]
+    texts: list[str]
+    parts: list[tuple[str, ...]]
+    constants: list[tuple[float, ...]]
+
+    def of(self, places: Ints) -> Own:
+        """The rules at these places, which are different and in order."""
+        if len(places) == len(self.ids):
+            return self
+        columns: Iterable[Any] = (some(column, places.tolist()) for column in self)
+        return Own(*columns)
 
 
 class Terms(NamedTuple):
@@ -232,23 +241,20 @@ class Pools:
         apart = _apart(row.text, len(kind.percent))
         return self._compiled(row, kind, apart, kind.sides(apart[0]))
 
-    def own_many(self, rows: Sequence[Row]) -> list[Own]:
+    def own_many(self, rows: Sequence[Row]) -> Own:
         """What is their own of many rules, all of one kind."""
         kind = self.kind(rows[0].kind)
         begin = 8 * len(kind.percent)
         packed = b"".join([row.text[:begin] for row in rows])
         numbers = np.frombuffer(packed, "<f8").reshape(len(rows), len(kind.percent))
         owners = self.owners.values
-        return [
-            *map(
-                Own,
-                self.ids_of([row.code for row in rows]),
-                [owners[row.owner] for row in rows],
-                [row.version for row in rows],
-                [_name(row.text[begin:]) for row in rows],
-                *kind.said_many(numbers.T, len(rows)),
-            )
-        ]
+        return Own(
+            self.ids_of([row.code for row in rows]),
+            [owners[row.owner] for row in rows],
+            [row.version for row in rows],
+            [_name(row.text[begin:]) for row in rows],
+            *kind.said_many(numbers.T, len(rows)),
+        )
 
     def _compiled(self, row: Row, kind: Kind, apart: Apart, sides: Sides) -> CompiledRule:
         common, where = self.kinds.values[row.kind], self.where(row.on)

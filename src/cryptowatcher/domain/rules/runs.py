@@ -180,6 +180,8 @@ def walk(
     values: Floats,
 ) -> AnyInts:
     """The same for values that were at place[i] and mostly are near it still."""
+    if len(values) <= _FEW:
+        return _search_few(constant, low, high, values)
     index = _AROUND + place
     under = constant.take(index, mode="clip") <= values
     under |= index < low

@@ -25,18 +25,24 @@ class Singles:
         """Find it out, while the rule is at hand: the pair may be new to the universe."""
         self._single.extend(max(0, on + 1 - len(self._single)))
         if self._single.values[on] == _UNKNOWN:
-            where = self._pools.where(on)
-            cols = columns_of(where, universe)
-            one = len(cols) == 1 and not where.everywhere
-            self._single.values[on] = (cols[0] if one else SEVERAL) + _FIRST
+            self._single.values[on] = self._look(on, universe) + _FIRST
+
+    def _look(self, on: int, universe: Universe) -> int:
+        where = self._pools.where(on)
+        if where.everywhere or len(where.pairs) != 1:
+            return SEVERAL
+        return universe.column(where.pairs[0])
 
     def cols(self, on: AnyInts, universe: Universe) -> Ints:
         """For each of these numbers the column; SEVERAL where there is more than one, or none."""
         self._single.extend(max(0, len(self._pools.on.values) - len(self._single)))
         single = self._single.values
-        for number in np.unique(on[single[on] == _UNKNOWN]).tolist():
-            self.find(number, universe)
-        return self._single.values[on].astype(np.int64) - _FIRST
+        cols = single[on]
+        if (cols == _UNKNOWN).any():
+            new = np.unique(on[cols == _UNKNOWN])
+            single[new] = np.asarray([self._look(number, universe) for number in new.tolist()]) + _FIRST
+            cols = single[on]
+        return cols.astype(np.int64) - _FIRST
 
 
 def columns_of(where: Where, universe: Universe) -> list[int]:

@@ -111,6 +111,18 @@ class Standings:
             else:
                 yield Standing(_STATES[state - 1], since)
 
+    def alike(self, slots: Ints) -> Iterator[tuple[Ints, int, Standing]]:
+        """Of these rules those on one pair each, not at rest and not pending: which of them are where."""
+        state, since, col = (column.values[slots] for column in (self._state, self._since, self._col))
+        mine = np.flatnonzero((state != _REST) & (state != _KEPT))
+        order = mine[np.lexsort((since[mine], state[mine], col[mine]))]
+        new = np.zeros(max(len(order) - 1, 0), np.bool_)
+        for column in (state, since, col):
+            new |= np.diff(column[order]) != 0
+        for places in np.split(order, np.flatnonzero(new) + 1) if len(order) else ():
+            first = places[0]
+            yield places, int(col[first]), self._one(int(slots[first]), int(state[first]))
+
     def get(self, slot: int, col: int) -> Standing | None:
         """None: at rest."""
         state = self._state.values[slot]

@@ -24,7 +24,7 @@ ArithmeticSign = Literal["+", "-", "*", "/"]
 FunctionOfNumbers = Literal["abs", "min", "max"]
 
 
-class Number(msgspec.Struct, frozen=True, tag="number"):
+class Number(msgspec.Struct, frozen=True, tag="number", cache_hash=True):
     """A constant. The value of 5% is 0.05 and that of 5m is 300000 (ms); the flags say that it was written so."""
 
     value: float
@@ -35,7 +35,7 @@ class Number(msgspec.Struct, frozen=True, tag="number"):
         return show_number(self)
 
 
-class Call(msgspec.Struct, frozen=True, tag="call"):
+class Call(msgspec.Struct, frozen=True, tag="call", cache_hash=True):
     """A feature with all its arguments, defaults filled in: counts as int, windows and intervals in ms, numbers
     and prices as float, pairs as text, features as Call."""
 
@@ -46,7 +46,7 @@ class Call(msgspec.Struct, frozen=True, tag="call"):
         return show(self)
 
 
-class Apply(msgspec.Struct, frozen=True, tag="apply"):
+class Apply(msgspec.Struct, frozen=True, tag="apply", cache_hash=True):
     """abs of one expression; min or max of two or more."""
 
     name: FunctionOfNumbers
@@ -56,7 +56,7 @@ class Apply(msgspec.Struct, frozen=True, tag="apply"):
         return show(self)
 
 
-class Negative(msgspec.Struct, frozen=True, tag="negative"):
+class Negative(msgspec.Struct, frozen=True, tag="negative", cache_hash=True):
     """-expression."""
 
     of: Expression
@@ -65,7 +65,7 @@ class Negative(msgspec.Struct, frozen=True, tag="negative"):
         return show(self)
 
 
-class Arithmetic(msgspec.Struct, frozen=True, tag="arithmetic"):
+class Arithmetic(msgspec.Struct, frozen=True, tag="arithmetic", cache_hash=True):
     """left + - * / right."""
 
     op: ArithmeticSign

@@ -93,8 +93,15 @@ def judge_many(
         crossed = true
         if before is not None:
             crossed = true & (~atoms.pulse | np.where(rises, before < at, before >= at))
+    any_of, every = atoms.joined == ANY, atoms.looks
+    # So many of a rule's comparisons make it hold, and so many make it fail.
+    to_hold, to_fail = np.where(any_of, 1, every), np.where(any_of, every, 1)
+    holds = _enough(atoms, true, to_hold)
     truth = Truth(
-        *(_joined(atoms, each, true=each is crossed or each is true) for each in (crossed, true, false, back))
+        fired=holds.copy() if crossed is true else _enough(atoms, crossed, to_hold),
+        holds=holds,
+        fails=_enough(atoms, false, to_fail),
+        back=_enough(atoms, back, to_fail),
     )
     for formula, rules in formulas:
         places = atoms.start[rules] + np.arange(atoms.looks[rules[0]])[:, np.newaxis]
@@ -103,12 +110,15 @@ def judge_many(
     return truth
 
 
-def _joined(atoms: Atoms, each: Bools, *, true: bool) -> Bools:
-    """The same of rules whose comparisons are joined in one way throughout."""
+def _enough(atoms: Atoms, each: Bools, needed: Ints) -> Bools:
+    """Which rules have so many of their comparisons among these. Sums are differences of one sum over all: a sum
+    rule by rule takes several times as long."""
     if len(atoms.start) == len(each):
         return each.copy()
-    every, some = np.logical_and.reduceat(each, atoms.start), np.logical_or.reduceat(each, atoms.start)
-    return np.where((atoms.joined == ANY) == true, some, every)
+    before = np.zeros(len(each) + 1, np.int32)
+    np.cumsum(each, out=before[1:])
+    enough: Bools = before.take(atoms.start + atoms.looks) - before.take(atoms.start) >= needed
+    return enough
 
 
 def _known(formula: Formula, atoms: Sequence[Bools], *, true: bool) -> Bools:

@@ -28,11 +28,12 @@ Kind = Literal["price", "money", "fraction", "number", "time", "plain", "percent
 
 _CONSTANTS: Final = ("plain", "percent", "duration")
 _SUITS: Final = {"price": "plain", "money": "plain", "number": "plain", "fraction": "percent", "time": "duration"}
-_WORDS: Final = {
+WORDS: Final = {
     "price": "a price",
     "money": "an amount of money",
     "fraction": "a share",
     "time": "a time",
+    "number": "a number",
     "plain": "a number",
     "percent": "a percentage",
     "duration": "a duration",
@@ -81,7 +82,7 @@ def kind_of(node: Expression, functions: Functions) -> Kind:
             return _common({kind_of(arg, functions) for arg in node.args})
         case Arithmetic():
             left, right = kind_of(node.left, functions), kind_of(node.right, functions)
-            return _scaled(node.op, left, right) if node.op in "*/" else _common({left, right})
+            return _scaled(node, left, right, functions) if node.op in "*/" else _common({left, right})
 
 
 def _kind_of_call(call: Call, functions: Functions) -> Kind:
@@ -94,13 +95,26 @@ def _common(kinds: set[Kind]) -> Kind:
     return kinds.pop() if len(kinds) == 1 else ""
 
 
-def _scaled(op: str, left: Kind, right: Kind) -> Kind:
-    """Three times a price, a twentieth of it, or 95 % of it, is a price."""
-    if right in ("plain", "percent"):
+def _scaled(node: Arithmetic, left: Kind, right: Kind, functions: Functions) -> Kind:
+    """Three times a price, a twentieth of it, or 95 % of it, is a price. A number times a percentage is either:
+    2 * 5% is 10 %, and 100 * 5% are 5."""
+    factors = [_is_factor(side, functions) for side in (node.left, node.right)]
+    if all(factors) and node.op == "*" and left != right:
+        return ""
+    if factors[1]:
         return left
-    if op == "*" and left in ("plain", "percent"):
-        return right
-    return ""
+    return right if node.op == "*" and factors[0] else ""
+
+
+def _is_factor(node: Expression, functions: Functions) -> bool:
+    """A number, a percentage, or a product of both. (What `1 + 5%` is of, or nought, is anybody's guess.)"""
+    match node:
+        case Negative():
+            return _is_factor(node.of, functions)
+        case Arithmetic(op="*" | "/"):
+            return _is_factor(node.left, functions) and _is_factor(node.right, functions)
+        case _:
+            return kind_of(node, functions) in ("plain", "percent")
 
 
 def check_sum(op: str, left: Expression, right: Expression, *, at: tuple[int, int], functions: Functions) -> None:
@@ -153,10 +167,10 @@ def check_comparison(
         suits = _SUITS.get(kinds[one])
         if suits and value is not None and kinds[other] in _CONSTANTS and kinds[other] != suits:
             feature = show((left, right)[one], functions)
-            message = f"`{feature}` is compared with {_WORDS[suits]}, not with {_WORDS[kinds[other]]}"
-            raise Wrong(at[other], message, _instead(kinds[one], kinds[other], value))
+            message = f"`{feature}` is compared with {WORDS[suits]}, not with {WORDS[kinds[other]]}"
+            raise Wrong(at[other], message, instead(kinds[one], kinds[other], value))
     if set(kinds) in _NEVER_COMPARED:
-        raise Wrong(at[1], f"{_WORDS[kinds[0]]} cannot be compared with {_WORDS[kinds[1]]}")
+        raise Wrong(at[1], f"{WORDS[kinds[0]]} cannot be compared with {WORDS[kinds[1]]}")
     check_since_alert(op, left, right, at=at)
 
 
@@ -165,14 +179,21 @@ _NEVER_COMPARED: Final = tuple(
 )
 
 
-def _instead(feature: Kind, written: Kind, value: float) -> str:
+def instead(feature: Kind, written: Kind, value: float) -> str:
     """How the constant should have been written."""
     if feature == "fraction" and written == "plain":
-        return f"write {Number(value / 100 if abs(value) >= 1 else value, percent=True)}"
+        return f"write {Number(rounded(value / 100 if abs(value) >= 1 else value), percent=True)}"
     if feature == "time":
         return "write a duration: 5m, 1h, …"
     if written == "percent" and feature == "number":
-        return f"write {Number(value * 100)}"
+        return f"write {Number(rounded(value * 100))}"
     if written == "percent":
         return "for a move by so much, write change(24h) >= 5% or change(24h) <= -5%"
+    if feature == "money":
+        return "millions are written out; a duration stands in the brackets of a feature: volume(1h)"
     return "a duration stands in the brackets of a feature: change(5m)"
+
+
+def rounded(value: float) -> float:
+    """Without what computing with floats has left at its end."""
+    return float(f"{value:.12g}")

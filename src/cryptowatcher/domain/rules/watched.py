@@ -162,7 +162,10 @@ class Watched:
 
     def known_again(self, cols: Ints, values: Floats, at: Rows | None = None) -> Iterator[Crossed]:
         """All rules that look at a row that is known now and was not at the observation before. After move()."""
-        again = np.flatnonzero(~(np.isnan(values) | self.known.now[cols if at is None else at]))
+        before = self.known.now[cols if at is None else at]
+        if before.all():
+            return
+        again = np.flatnonzero(~(np.isnan(values) | before))
         if len(again):
             for rows, slots in self.constants.all_of(cols[again]):
                 yield Crossed(again[rows], slots)

@@ -30,7 +30,7 @@ from cryptowatcher.domain.rules.tree import (
     show_argument,
     show_number,
 )
-from cryptowatcher.domain.rules.units import constant
+from cryptowatcher.domain.rules.units import constant, kind_of, rounded
 from cryptowatcher.domain.rules.watchlists import parse_list
 
 _OPPOSITE: dict[Operator, Operator] = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
@@ -124,13 +124,19 @@ class Words:
 
     def _back_from(self, condition: Comparison, fired: float, band: float) -> str:
         away = abs(fired) * band
-        literal = condition.right if isinstance(condition.right, Number) else Number(fired)
-        there = float(f"{fired - away if condition.rises else fired + away:.12g}")
+        there = fired - away if condition.rises else fired + away
         side = "at or " if condition.op in (">", "<") else ""
         which = f"{side}{'below' if condition.rises else 'above'}"
-        number = show_number(Number(there, percent=literal.percent, duration=literal.duration))
+        number = self._number(condition, there)
         note = f" ({show_number(Number(band, percent=True))} back)" if away else ""
         return f"{self.expression(condition.left)} was {which} {number}{note}"
+
+    def _number(self, beside: Comparison, value: float) -> str:
+        """A number that the left side is compared with, in its unit, or in that of the right side."""
+        kinds = kind_of(beside.left, self._functions), kind_of(beside.right, self._functions)
+        percent = kinds[0] == "fraction" or kinds == ("", "percent")
+        shown = Number(rounded(value), percent=percent, duration="time" in kinds or "duration" in kinds)
+        return show_number(shown) if shown.value else "0"
 
     def before(self, condition: Condition) -> list[str]:
         """How long nothing is known at first."""
@@ -204,7 +210,11 @@ class Words:
         )
 
     def _side(self, comparison: Comparison, verbs: dict[str, str]) -> str:
-        return verbs[comparison.op].format(self.expression(comparison.right))
+        right = self.expression(comparison.right)
+        value = constant(comparison.right)
+        if value is not None and not isinstance(comparison.right, Number):
+            right = f"{right} ({self._number(comparison, value)})"
+        return verbs[comparison.op].format(right)
 
     # --- expressions -----------------------------------------------------------------------------
 

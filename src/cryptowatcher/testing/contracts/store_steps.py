@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from operator import attrgetter
 
 import msgspec
 import pytest
 
+from cryptowatcher.domain.alerts import Part
+from cryptowatcher.domain.copies import Copies
 from cryptowatcher.domain.rules.model import Firing, Lifecycle, TakeUp
 from cryptowatcher.ports import Cursor, Step, Tx
 from cryptowatcher.testing.contracts.store_case import (
@@ -161,6 +164,59 @@ class StepContract(StoreCase):
             assert tx.alert_count() == 5
 
         self.in_store(read)
+
+    def test_what_many_rules_did_alike_is_read_back_as_if_it_was_written_one_by_one(self) -> None:
+        one, other = sample_alert(1), msgspec.structs.replace(sample_alert(2), pair="a/usd", previous=None)
+        numbers = range(150)
+        alerts = [
+            Copies(
+                first, {"id": [f"{first.id}-{n:03}" for n in numbers[::-1]], "constant": [n / 7 for n in numbers]}
+            )
+            for first in (one, other)
+        ]
+        composite = [(Part("price >= 1", n / 3, 1.0), Part("rank <= 3", None, 3.0)) for n in numbers]
+        alerts.append(Copies(one, {"id": [f"z{n}" for n in numbers], "parts": composite}))
+        deliveries = [
+            Copies(
+                sample_delivery(each.first),
+                {"id": [f"{id_}~ops" for id_ in each.own["id"]], "alert": each.own["id"]},
+            )
+            for each in alerts
+        ]
+        rules = [f"r{n}" for n in numbers]
+        stand = Lifecycle(rule="r0", version=1, pair="a/usd", state="inside", since=5)
+        fired = Firing(rule="r0", pair="a/usd", last_fired_at=5, fired=1, suppressed=0, price=0.1)
+        stood, remembered = Copies(stand, {"rule": rules, "version": [*numbers]}), Copies(fired, {"rule": rules})
+        already = Step(
+            cursor=Cursor("j1", 2, 2),
+            alerts=[msgspec.structs.replace(one, id=f"{one.id}-007", rule_name="kept")],
+            firings=[msgspec.structs.replace(fired, rule="r7", fired=9)],
+        )
+        step = Step(cursor=Cursor("j1", 3, 3), together=[*alerts, stood, remembered, *deliveries])
+
+        def job(tx: Tx) -> None:
+            self.commit(tx, already)
+            self.commit(tx, step)
+            kept = [each for copies in alerts for each in copies if each.id != f"{one.id}-007"] + [*already.alerts]
+            assert tx.alerts("local", limit=999) == sorted(kept, key=attrgetter("id"), reverse=True)
+            queued = sorted((each for copies in deliveries for each in copies), key=attrgetter("id"), reverse=True)
+            assert tx.deliveries("local", limit=999) == queued
+            assert tx.lifecycle() == sorted(stood, key=attrgetter("rule"))
+            assert tx.firings() == sorted(remembered, key=attrgetter("rule"))
+
+        self.in_store(job)
+
+    def test_of_many_that_are_alike_one_may_be_left(self) -> None:
+        alert = sample_alert(1)
+        queued = Copies(sample_delivery(alert), {"id": [f"{alert.id}~ops"], "alert": [alert.id]})
+        step = Step(cursor=Cursor("j1", 2, 2), together=[Copies(alert, {"id": [alert.id]}), queued])
+
+        def job(tx: Tx) -> None:
+            self.commit(tx, step)
+            assert tx.alerts("local", limit=9) == [alert]
+            assert tx.deliveries("local", limit=9) == [*queued]
+
+        self.in_store(job)
 
     def test_alerts_and_deliveries_that_are_there_stay_as_they_are(self) -> None:
         alert = sample_alert(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from cryptowatcher.domain.deliveries import DeliveryState
+from cryptowatcher.domain.rules.model import Rule, RuleSpec, TakeUp
 from cryptowatcher.ports import Cursor, Slice, Step, Tx
 from cryptowatcher.testing.contracts.store_case import (
     HOUR,
@@ -15,6 +16,22 @@ from cryptowatcher.testing.contracts.store_case import (
 )
 
 MINUTE = 60_000
+
+
+def saved(tx: Tx, name: str, pairs: tuple[str, ...] = ("all",), cooldown: str = "0s") -> Rule:
+    """A rule of that name as it is from now on."""
+    spec = RuleSpec(name=name, pairs=pairs, when="price > 1", cooldown=cooldown)
+    return tx.save_rule("local", spec, head=0, now=1)
+
+
+def trimmed(tx: Tx, before: int) -> int:
+    """How many changes went."""
+    return tx.trim_changes(before).gone
+
+
+def numbers(tx: Tx) -> list[int]:
+    """Of the changes that are there."""
+    return [change.number for change in tx.rule_changes(0)]
 
 
 class TidyContract(StoreCase):
@@ -51,6 +68,76 @@ class TidyContract(StoreCase):
             assert max(gone) <= 7
             assert sum(gone) == 140
             assert [len(tx.candles(pair, MINUTE, start=0, end=HOUR, limit=9)) for pair in pairs] == [1] * 70
+
+        self.in_store(job)
+
+    # --- changes of rules
+
+    def test_what_a_rule_was_before_what_it_long_is_goes(self) -> None:
+        def job(tx: Tx) -> None:
+            edited, kept, listed = (saved(tx, name) for name in ("edited", "kept", "listed"))
+            tx.save_watchlist("local", "mine", ["a/usd"], head=0, now=1)
+            on_a_list = saved(tx, "listed", pairs=("list(mine)",))  # 4
+            assert (on_a_list.id, edited.version) == (listed.id, 1)
+            saved(tx, "edited", cooldown="1h")  # 5
+            tx.save_watchlist("local", "mine", ["b/usd"], head=0, now=1)  # 6
+            tx.remove_rule("local", edited.id, head=0, now=1)  # 7
+            saved(tx, "edited")  # 8
+            taken = [TakeUp(number, number * 10) for number in range(1, 9)]
+            self.commit(tx, Step(cursor=Cursor("j1", 90, 90), take_ups=taken))
+            assert tx.trim_changes(40) == Slice(gone=0, upto="", more=False)
+            left = {before: (trimmed(tx, before), numbers(tx)) for before in (50, 51, 71, 99)}
+            assert left == {
+                50: (1, [1, 2, 4, 5, 6, 7, 8]),  # of `listed` the first
+                51: (1, [2, 4, 5, 6, 7, 8]),
+                71: (2, [2, 6, 7, 8]),
+                99: (1, [2, 6, 8]),
+            }
+            assert [change.rule_id for change in tx.rule_changes(0)] == [kept.id, listed.id, edited.id]
+            assert [taken.number for taken in tx.take_ups()] == [2, 6, 8]
+            assert tx.last_take_up() == 8
+
+        self.in_store(job)
+
+    def test_a_change_that_was_not_taken_up_yet_makes_nothing_go(self) -> None:
+        def job(tx: Tx) -> None:
+            saved(tx, "one")
+            self.commit(tx, Step(cursor=Cursor("j1", 50, 50), take_ups=[TakeUp(1, 10)]))
+            saved(tx, "one", cooldown="1h")
+            assert trimmed(tx, 99) == 0
+            self.commit(tx, Step(cursor=Cursor("j1", 60, 60), take_ups=[TakeUp(2, 50)]))
+            assert trimmed(tx, 99) == 1
+            assert numbers(tx) == [2]
+
+        self.in_store(job)
+
+    def test_slices_of_changes_are_bounded_and_come_to_an_end(self) -> None:
+        def job(tx: Tx) -> None:
+            for number in range(20):
+                saved(tx, "one", cooldown=f"{number + 1}m")
+            self.commit(
+                tx, Step(cursor=Cursor("j1", 50, 50), take_ups=[TakeUp(number, 5) for number in range(1, 21)])
+            )
+            gone, done = [], Slice(gone=0, upto="", more=True)
+            while done.more:
+                done = tx.trim_changes(6, limit=7)
+                gone.append(done.gone)
+            assert gone == [6, 7, 6]
+            assert numbers(tx) == [20]
+
+        self.in_store(job)
+
+    def test_in_another_journal_changes_of_the_one_before_go_as_well(self) -> None:
+        def job(tx: Tx) -> None:
+            saved(tx, "one")
+            self.commit(tx, Step(cursor=Cursor("j1", 50, 50), take_ups=[TakeUp(1, 10)]))
+            assert trimmed(tx, 40) == 0
+            saved(tx, "one", cooldown="1h")
+            saved(tx, "one", cooldown="2h")
+            self.commit(tx, Step(cursor=Cursor("j2", 4, 52), take_ups=[TakeUp(3, 4)]))
+            assert trimmed(tx, 4) == 0
+            assert trimmed(tx, 5) == 2  # in this journal nobody ever took the second up
+            assert numbers(tx) == [3]
 
         self.in_store(job)
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from cryptowatcher.adapters.stores.tables import CHANGES, counters, metadata
 
-HEAD = "0011"
+HEAD = "0012"
 """The newest step. Names are numbers of four digits and sort in their order."""
 
 FOLDER = Path(__file__).parent

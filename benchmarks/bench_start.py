@@ -88,10 +88,12 @@ def fill(store: Path, rows: Iterable[tuple[str, str, str]]) -> None:
     db.execute("BEGIN IMMEDIATE")
     columns = "(id, owner, name, version, origin, paused, spec)"
     into_rules = f"INSERT INTO rules {columns} VALUES (?, ?, ?, 1, 'owner', 0, ?)"
+    columns = "(number, rule_id, owner, head, saved_at, rule)"
+    into_changes = f"INSERT INTO rule_changes {columns} VALUES (?, ?, ?, 0, 0, ?)"
     for number, (identity, name, text) in enumerate(rows, 1):
         rule = f'{{"id":"{identity}","owner":"{OWNER}","version":1,"spec":{text},"origin":"owner"}}'
         db.execute(into_rules, (identity, OWNER, name, text))
-        db.execute("INSERT INTO rule_changes VALUES (?, ?, ?, 0, 0, ?)", (number, identity, OWNER, rule))
+        db.execute(into_changes, (number, identity, OWNER, rule))
     db.execute("UPDATE counters SET value = ? WHERE name = 'rule changes'", (number,))
     db.execute("COMMIT")
     db.close()

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from random import Random
 
 import msgspec
@@ -101,17 +101,26 @@ class Ground:
 
 @asynccontextmanager
 async def ground() -> AsyncIterator[Ground]:
-    servers: list[asyncio.Server] = []
+    async with AsyncExitStack() as servers:
+        for _ in range(20):  # what is free at one address may be taken at another: others test here too
+            with suppress(OSError):
+                here = await _stand(servers)
+                break
+        else:
+            pytest.fail("no port is free at all of the addresses")
+        yield here
+
+
+async def _stand(servers: AsyncExitStack) -> Ground:
+    """One port at every address, as long as `servers` stands; OSError where one of them is taken."""
     with socket.socket() as free:
         free.bind((OPEN, 0))
         here = Ground(free.getsockname()[1])
-    try:
+    async with AsyncExitStack() as tried:
         for host in (OPEN, *TRAPS):
-            servers += [await asyncio.start_server(here.meet, host, here.port)]
-        yield here
-    finally:
-        for server in servers:
-            server.close()
+            tried.callback((await asyncio.start_server(here.meet, host, here.port)).close)
+        servers.push_async_exit(tried.pop_all())
+    return here
 
 
 Send = Callable[[str, Deps], Awaitable[object]]

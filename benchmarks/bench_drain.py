@@ -36,6 +36,7 @@ from cryptowatcher.domain.rules.model import rule_id
 from cryptowatcher.logs import set_up
 from cryptowatcher.pipeline.notify import Notifier
 from cryptowatcher.ports import Channel, Cursor, Deps, Step, Store, Tx
+from cryptowatcher.testing.contracts.channel import sample_alert
 
 COUNTS = {"fast": 24_000, "middle": 12_000, "slow": 2_400, "free": 41_600, "down": 10_000, "silent": 10_000}
 RATES = {"fast": "200/s", "middle": "100/s", "slow": "20/s"}
@@ -104,27 +105,15 @@ async def drain(folder: Path, counts: Mapping[str, int], ports: Mapping[str, int
 
 
 def make_alert(rule: str, event_time: int) -> Alert:
-    return Alert(
-        id=alert_id(rule=rule, version=1, pair="bitcoin/usd", kind="edge", event_time=event_time),
-        owner="local",
+    identity = alert_id(rule=rule, version=1, pair="bitcoin/usd", kind="edge", event_time=event_time)
+    return msgspec.structs.replace(
+        sample_alert(),
+        id=identity,
         rule=rule,
-        rule_name="btc drops",
-        version=1,
-        pair="bitcoin/usd",
-        kind="edge",
         event_time=event_time,
         at=event_time + 700,
-        seq=12,
-        condition="change(5m) <= -5%",
-        value=-0.05234,
-        constant=-0.05,
-        previous=-0.041,
-        price=50_123.456,
-        source="coingecko",
         received_at=event_time + 500,
-        gap_ms=0,
         advice="info",
-        channels=("ops",),
     )
 
 
